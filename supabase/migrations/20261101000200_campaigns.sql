@@ -1,0 +1,371 @@
+-- What is sent, by whom, to whom: senders, opt-outs, campaigns, recipients and every attempt to send.
+-- How rows move through these tables is in the migrations after this one.
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- types
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create type public.campaign_channel as enum ('whatsapp_group', 'whatsapp', 'sms');
+create type public.session_status as enum ('active', 'paused', 'restricted');
+create type public.campaign_status as enum ('draft', 'scheduled', 'processing', 'paused', 'completed', 'failed', 'cancelled');
+create type public.unconfirmed_policy as enum ('retry', 'hold');
+create type public.transient_error_policy as enum ('fail', 'retry');
+
+-- The order of the next two types is the law of evidence: what stands later outranks what stands earlier.
+create type public.recipient_status as enum ('pending', 'processing', 'unconfirmed', 'skipped', 'failed', 'sent');
+comment on type public.recipient_status is
+    'Evidence moves forward: pending < processing < unconfirmed < skipped < failed < sent. The first three are open.';
+create type public.attempt_outcome as enum ('claimed', 'accepted', 'unknown', 'not_found', 'deferred', 'failed', 'sent');
+comment on type public.attempt_outcome is
+    'claimed: intent committed, nothing heard; accepted: the gateway took it; unknown: timeout or reset after the request left; '
+    'not_found: the gateway, asked, never heard of it; deferred: it proves nothing was sent, may be tried again; '
+    'failed: an explicit rejection; sent: proved by a result, a callback, a receipt or a person.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- tables
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create table public.gateway_sessions (
+    id text primary key,
+    organization_id uuid not null references public.organizations (id) on delete cascade,
+    channel public.campaign_channel not null default 'whatsapp',
+    status public.session_status not null default 'active',
+    -- attempts in any sixty seconds; null is no limit
+    messages_per_minute integer,
+    name text not null default '',
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    -- what campaigns point at, so that nobody sends through another organization's sender
+    unique (organization_id, id),
+    constraint messages_per_minute_is_positive check (messages_per_minute > 0),
+    constraint id_is_not_blank check (id ~ '\S')
+);
+comment on table public.gateway_sessions is
+    'A sender: a WhatsApp session on the VPS gateway (wa_xxx), a Cloud API phone number id, an SMS number. '
+    'A whatsapp session sends to groups and to contacts alike.';
+
+create table public.opt_outs (
+    organization_id uuid not null references public.organizations (id) on delete cascade,
+    channel public.campaign_channel not null,
+    recipient text not null,
+    reason text not null default 'requested',
+    created_at timestamptz not null default now(),
+    primary key (organization_id, channel, recipient)
+);
+comment on table public.opt_outs is 'Who does not want messages of a channel. Checked when a message is claimed, not only when the audience is built.';
+
+create table public.notification_campaigns (
+    id uuid primary key default gen_random_uuid(),
+    organization_id uuid not null references public.organizations (id) on delete cascade,
+    name text not null default '',
+    channel public.campaign_channel not null,
+    -- null: any active session of the organization for this channel
+    session_id text,
+    -- {"type": "text", "text": "Hello {{name}}"}; other objects are handed to the gateway as they are
+    content jsonb not null default '{}',
+    status public.campaign_status not null default 'draft',
+    scheduled_at timestamptz,
+    started_at timestamptz,
+    completed_at timestamptz,
+    max_attempts integer not null default 3,
+    unconfirmed_policy public.unconfirmed_policy not null default 'retry',
+    on_transient_error public.transient_error_policy,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    foreign key (organization_id, session_id) references public.gateway_sessions (organization_id, id),
+    constraint max_attempts_is_positive check (max_attempts > 0),
+    constraint content_is_an_object check (jsonb_typeof(content) = 'object'),
+    constraint scheduled_has_a_time check (status <> 'scheduled' or scheduled_at is not null)
+);
+comment on table public.notification_campaigns is 'One message to many recipients.';
+comment on column public.notification_campaigns.max_attempts is 'How often one message may be handed to a gateway before it is given up.';
+comment on column public.notification_campaigns.unconfirmed_policy is
+    'A send that nobody confirmed and the gateway does not know: retry sends it again while attempts remain; hold leaves it to a person (confirm_recipient).';
+comment on column public.notification_campaigns.on_transient_error is
+    'An error that proves nothing was sent (refused, unknown host, 429, 503): fail at once, or retry later. Null: fail for groups, retry for contacts.';
+create index notification_campaigns_organization on public.notification_campaigns (organization_id, created_at desc);
+create index notification_campaigns_session on public.notification_campaigns (session_id);
+create index notification_campaigns_processing on public.notification_campaigns (id) where status = 'processing';
+create index notification_campaigns_scheduled on public.notification_campaigns (scheduled_at) where status = 'scheduled';
+
+create table public.notification_campaign_recipients (
+    id uuid primary key default gen_random_uuid(),
+    campaign_id uuid not null references public.notification_campaigns (id) on delete cascade,
+    recipient text not null,
+    variables jsonb not null default '{}',
+    status public.recipient_status not null default 'pending',
+    skip_reason text,
+    attempt_count integer not null default 0,
+    next_attempt_at timestamptz not null default now(),
+    lease_expires_at timestamptz,
+    message_id text,
+    sent_at timestamptz,
+    error_code text,
+    error_message text,
+    member_count integer,
+    delivered_count integer not null default 0,
+    read_count integer not null default 0,
+    -- The evidence behind the two counts above. Identified and anonymous reports may be about the same people,
+    -- so they are kept apart and never added up: the larger counts.
+    identified_delivered_count integer not null default 0,
+    identified_read_count integer not null default 0,
+    anonymous_delivered_count integer not null default 0,
+    anonymous_read_count integer not null default 0,
+    cost numeric(14, 6),
+    currency text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    unique (campaign_id, recipient),
+    constraint recipient_is_not_blank check (recipient ~ '\S'),
+    constraint variables_is_an_object check (jsonb_typeof(variables) = 'object'),
+    constraint member_count_is_not_negative check (member_count >= 0),
+    constraint counts_are_not_negative check (least(
+        attempt_count, delivered_count, read_count,
+        identified_delivered_count, identified_read_count, anonymous_delivered_count, anonymous_read_count
+    ) >= 0),
+    constraint delivered_count_is_within_member_count check (delivered_count <= coalesce(member_count, 999999)),
+    constraint read_count_is_within_delivered_count check (read_count <= delivered_count),
+    constraint skipped_has_a_reason check (status <> 'skipped' or skip_reason is not null)
+)
+-- receipts update counts in place: room on the page keeps those updates out of every index
+with (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 1);
+comment on table public.notification_campaign_recipients is 'One row is one message owed to one recipient: a group JID or a contact.';
+comment on column public.notification_campaign_recipients.member_count is '1 for a contact; the members of a group; null where unknown (counts are then capped at 999999).';
+comment on column public.notification_campaign_recipients.attempt_count is 'Number of the newest attempt. It never goes down: results name their attempt, and only those of the newest may fail or requeue the row.';
+comment on column public.notification_campaign_recipients.delivered_count is 'People it was delivered to: least(member_count, greatest(identified, anonymous)).';
+create unique index notification_campaign_recipients_message_id on public.notification_campaign_recipients (message_id)
+    where message_id is not null;
+-- what claim_recipients takes from
+create index notification_campaign_recipients_due on public.notification_campaign_recipients (campaign_id, next_attempt_at, id)
+    where status = 'pending';
+-- with the index above: is anything of this campaign still open?
+create index notification_campaign_recipients_in_flight on public.notification_campaign_recipients (campaign_id)
+    where status in ('processing', 'unconfirmed');
+create index notification_campaign_recipients_lease on public.notification_campaign_recipients (lease_expires_at)
+    where status = 'processing';
+-- what a callback that names only the group can be about
+create index notification_campaign_recipients_awaiting_callback on public.notification_campaign_recipients (recipient)
+    where message_id is null and (status = 'processing' or attempt_count > 0);
+
+create table public.send_attempts (
+    -- travels to the provider as clientMessageId and comes back with its reports
+    id uuid primary key default gen_random_uuid(),
+    recipient_id uuid not null references public.notification_campaign_recipients (id) on delete cascade,
+    attempt_number integer not null,
+    session_id text,
+    message_id text unique,
+    outcome public.attempt_outcome not null default 'claimed',
+    error_code text,
+    error_message text,
+    claimed_at timestamptz not null default now(),
+    accepted_at timestamptz,
+    finished_at timestamptz,
+    -- when the gateway was last asked what became of it
+    asked_at timestamptz,
+    asked_count integer not null default 0,
+    unique (recipient_id, attempt_number),
+    constraint attempt_number_is_positive check (attempt_number > 0)
+)
+with (fillfactor = 85);
+comment on table public.send_attempts is
+    'Every try to send, committed before the network call. A second send is seen here, and receipts of either message id find their recipient.';
+create index send_attempts_session on public.send_attempts (session_id, claimed_at);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- triggers: what a row must carry whoever writes it
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create function private.complete_session()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    new.updated_at := now();
+    return new;
+end
+$$;
+revoke all on function private.complete_session() from public, anon, authenticated;
+comment on function private.complete_session() is 'Before a sender changes: updated_at.';
+create trigger complete_session before update on public.gateway_sessions
+    for each row execute function private.complete_session();
+
+create function private.complete_campaign()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    new.updated_at := now();
+    if new.status = 'processing' then
+        new.started_at := coalesce(new.started_at, now());
+        new.completed_at := null;
+    elsif new.status = 'completed' then
+        new.completed_at := coalesce(new.completed_at, now());
+    end if;
+    return new;
+end
+$$;
+revoke all on function private.complete_campaign() from public, anon, authenticated;
+comment on function private.complete_campaign() is 'Before a campaign is written: its times follow its status, whoever sets it.';
+create trigger complete_campaign before insert or update on public.notification_campaigns
+    for each row execute function private.complete_campaign();
+
+create function private.complete_recipient()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if tg_op = 'INSERT' then
+        if new.member_count is null then
+            -- a contact is one person; a group of unknown size stays unknown
+            new.member_count := (
+                select 1
+                from public.notification_campaigns c
+                where c.id = new.campaign_id and c.channel <> 'whatsapp_group'
+            );
+        end if;
+        -- counts that a migrating system brings along are evidence without names
+        new.anonymous_delivered_count := greatest(new.anonymous_delivered_count, new.delivered_count);
+        new.anonymous_read_count := greatest(new.anonymous_read_count, new.read_count);
+    end if;
+    if new.status = 'processing' then
+        new.lease_expires_at := coalesce(new.lease_expires_at, now() + interval '5 minutes');
+    elsif new.status = 'sent' then
+        new.sent_at := coalesce(new.sent_at, now());
+    end if;
+    new.updated_at := now();
+    return new;
+end
+$$;
+revoke all on function private.complete_recipient() from public, anon, authenticated;
+comment on function private.complete_recipient() is
+    'Before a recipient is written: a contact has one member, processing has a lease, sent has a time, whoever writes it.';
+create trigger complete_recipient before insert or update on public.notification_campaign_recipients
+    for each row execute function private.complete_recipient();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- grants and policies
+-- ---------------------------------------------------------------------------------------------------------------------
+
+alter table public.gateway_sessions enable row level security;
+revoke all on public.gateway_sessions from anon, authenticated;
+grant select, delete on public.gateway_sessions to authenticated;
+grant insert (id, organization_id, channel, status, messages_per_minute, name) on public.gateway_sessions to authenticated;
+grant update (status, messages_per_minute, name) on public.gateway_sessions to authenticated;
+grant all on public.gateway_sessions to service_role;
+
+create policy "members read their senders" on public.gateway_sessions
+    for select to authenticated
+    using (organization_id in (select private.readable_organization_ids()));
+create policy "owners add senders" on public.gateway_sessions
+    for insert to authenticated
+    with check (organization_id in (select private.organization_ids_with_role('owner')));
+create policy "operators pace and pause senders" on public.gateway_sessions
+    for update to authenticated
+    using (organization_id in (select private.organization_ids_with_role('operator')))
+    with check (organization_id in (select private.organization_ids_with_role('operator')));
+create policy "owners remove senders" on public.gateway_sessions
+    for delete to authenticated
+    using (organization_id in (select private.organization_ids_with_role('owner')));
+
+alter table public.opt_outs enable row level security;
+revoke all on public.opt_outs from anon, authenticated;
+grant select, insert, delete on public.opt_outs to authenticated;
+grant all on public.opt_outs to service_role;
+
+create policy "members read their opt-outs" on public.opt_outs
+    for select to authenticated
+    using (organization_id in (select private.readable_organization_ids()));
+create policy "operators add opt-outs" on public.opt_outs
+    for insert to authenticated
+    with check (organization_id in (select private.organization_ids_with_role('operator')));
+create policy "operators remove opt-outs" on public.opt_outs
+    for delete to authenticated
+    using (organization_id in (select private.organization_ids_with_role('operator')));
+
+alter table public.notification_campaigns enable row level security;
+revoke all on public.notification_campaigns from anon, authenticated;
+grant select, delete on public.notification_campaigns to authenticated;
+grant insert (
+    id, organization_id, name, channel, session_id, content, status, scheduled_at,
+    max_attempts, unconfirmed_policy, on_transient_error
+) on public.notification_campaigns to authenticated;
+-- status moves through the rpcs alone (start_campaign and its siblings)
+grant update (
+    name, session_id, content, scheduled_at, max_attempts, unconfirmed_policy, on_transient_error
+) on public.notification_campaigns to authenticated;
+grant all on public.notification_campaigns to service_role;
+
+create policy "members read their campaigns" on public.notification_campaigns
+    for select to authenticated
+    using (organization_id in (select private.readable_organization_ids()));
+create policy "operators create campaigns that have not begun" on public.notification_campaigns
+    for insert to authenticated
+    with check (
+        status in ('draft', 'scheduled')
+        and organization_id in (select private.organization_ids_with_role('operator'))
+    );
+create policy "operators edit campaigns that are not running" on public.notification_campaigns
+    for update to authenticated
+    using (
+        status in ('draft', 'scheduled', 'paused')
+        and organization_id in (select private.organization_ids_with_role('operator'))
+    )
+    with check (organization_id in (select private.organization_ids_with_role('operator')));
+create policy "operators delete campaigns that have not begun" on public.notification_campaigns
+    for delete to authenticated
+    using (
+        status in ('draft', 'scheduled')
+        and organization_id in (select private.organization_ids_with_role('operator'))
+    );
+
+alter table public.notification_campaign_recipients enable row level security;
+revoke all on public.notification_campaign_recipients from anon, authenticated;
+grant select, delete on public.notification_campaign_recipients to authenticated;
+grant insert (id, campaign_id, recipient, variables, status, member_count) on public.notification_campaign_recipients to authenticated;
+grant all on public.notification_campaign_recipients to service_role;
+
+create policy "members read the recipients of their campaigns" on public.notification_campaign_recipients
+    for select to authenticated
+    using (exists (
+        select 1
+        from public.notification_campaigns c
+        where c.id = campaign_id and c.organization_id in (select private.readable_organization_ids())
+    ));
+create policy "operators add recipients that are still to be sent" on public.notification_campaign_recipients
+    for insert to authenticated
+    with check (
+        status = 'pending'
+        and exists (
+            select 1
+            from public.notification_campaigns c
+            where c.id = campaign_id
+                and c.status <> 'cancelled'
+                and c.organization_id in (select private.organization_ids_with_role('operator'))
+        )
+    );
+create policy "operators remove recipients before the campaign begins" on public.notification_campaign_recipients
+    for delete to authenticated
+    using (exists (
+        select 1
+        from public.notification_campaigns c
+        where c.id = campaign_id
+            and c.status in ('draft', 'scheduled')
+            and c.organization_id in (select private.organization_ids_with_role('operator'))
+    ));
+
+alter table public.send_attempts enable row level security;
+revoke all on public.send_attempts from anon, authenticated;
+grant select on public.send_attempts to authenticated;
+grant all on public.send_attempts to service_role;
+
+create policy "members read the attempts of their campaigns" on public.send_attempts
+    for select to authenticated
+    using (exists (
+        select 1
+        from public.notification_campaign_recipients r
+        join public.notification_campaigns c on c.id = r.campaign_id
+        where r.id = recipient_id and c.organization_id in (select private.readable_organization_ids())
+    ));

@@ -1,0 +1,471 @@
+-- Counters. Nobody increments one: statement-level triggers turn changed recipient rows into deltas, in the same
+-- transaction, whoever changed them. A delta is appended, never updated, so a campaign that takes all the traffic
+-- has no hot row. In the background deltas are folded into a snapshot; a reader sums both in one statement.
+-- Exactness never depends on when, or whether, the folding happens.
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- tables
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create table private.campaign_counters (
+    campaign_id uuid primary key,
+    organization_id uuid not null,
+    total_count bigint not null,
+    pending_count bigint not null,
+    processing_count bigint not null,
+    unconfirmed_count bigint not null,
+    sent_count bigint not null,
+    failed_count bigint not null,
+    skipped_count bigint not null,
+    audience_count bigint not null,
+    reached_count bigint not null,
+    delivered_count bigint not null,
+    read_count bigint not null,
+    cost numeric not null
+)
+with (fillfactor = 50);
+comment on table private.campaign_counters is 'Folded counters of a campaign. Only true together with its rows in campaign_counter_deltas.';
+
+create table private.campaign_counter_deltas (
+    -- no foreign key here or above: checking one would lock the campaign's row on every receipt
+    campaign_id uuid not null,
+    organization_id uuid not null,
+    total_count bigint not null,
+    pending_count bigint not null,
+    processing_count bigint not null,
+    unconfirmed_count bigint not null,
+    sent_count bigint not null,
+    failed_count bigint not null,
+    skipped_count bigint not null,
+    audience_count bigint not null,
+    reached_count bigint not null,
+    delivered_count bigint not null,
+    read_count bigint not null,
+    cost numeric not null
+)
+with (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000
+);
+comment on table private.campaign_counter_deltas is 'Changes of counters that are not folded yet. Append-only; fold_campaign_counters deletes.';
+create index campaign_counter_deltas_campaign on private.campaign_counter_deltas (campaign_id);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- finalizing
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create function private.open_recipients_up_to(p_campaign_id uuid, p_limit integer)
+returns integer
+language sql
+stable
+set search_path = ''
+as $$
+    select count(*)::integer
+    from (
+        (
+            select 1
+            from public.notification_campaign_recipients r
+            where r.campaign_id = p_campaign_id and r.status = 'pending'
+            limit p_limit
+        )
+        union all
+        (
+            select 1
+            from public.notification_campaign_recipients r
+            where r.campaign_id = p_campaign_id and r.status in ('processing', 'unconfirmed')
+            limit p_limit
+        )
+    ) as open_recipients
+$$;
+revoke all on function private.open_recipients_up_to(uuid, integer) from public, anon, authenticated;
+grant execute on function private.open_recipients_up_to(uuid, integer) to service_role;
+comment on function private.open_recipients_up_to(uuid, integer) is
+    'How many recipients of a campaign are open, counted no further than twice p_limit: an index probe, not a count.';
+
+create function private.finalize_campaign(p_campaign_id uuid)
+returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+    -- The last messages of a campaign may be settled by several transactions at once, each of which still sees the
+    -- others' rows as open. So whoever sees few open rows queues for the campaign's row and looks again: the last in the
+    -- queue sees what all the others committed. `for update` also waits for recipients that are being inserted, whose
+    -- foreign key holds the row.
+    if private.open_recipients_up_to(p_campaign_id, 64) > 64 then
+        return false;
+    end if;
+    perform 1
+    from public.notification_campaigns c
+    where c.id = p_campaign_id and c.status = 'processing'
+    for update;
+    if not found then
+        return false;
+    end if;
+    update public.notification_campaigns c
+    set status = 'completed'
+    where c.id = p_campaign_id
+        and c.status = 'processing'
+        and private.open_recipients_up_to(p_campaign_id, 1) = 0
+        -- an empty campaign waits for its recipients
+        and exists (select 1 from public.notification_campaign_recipients r where r.campaign_id = p_campaign_id);
+    return found;
+end
+$$;
+revoke all on function private.finalize_campaign(uuid) from public, anon, authenticated;
+grant execute on function private.finalize_campaign(uuid) to service_role;
+comment on function private.finalize_campaign(uuid) is 'Completes a processing campaign of which nothing is open. True if this call did it.';
+
+create function public.finalize_campaigns()
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_campaign_id uuid;
+    v_completed integer := 0;
+begin
+    for v_campaign_id in
+        select c.id
+        from public.notification_campaigns c
+        where c.status = 'processing' and private.open_recipients_up_to(c.id, 1) = 0
+        order by c.id
+    loop
+        if private.finalize_campaign(v_campaign_id) then
+            v_completed := v_completed + 1;
+        end if;
+    end loop;
+    return v_completed;
+end
+$$;
+revoke all on function public.finalize_campaigns() from public, anon, authenticated;
+grant execute on function public.finalize_campaigns() to service_role;
+comment on function public.finalize_campaigns() is
+    'Completes every processing campaign of which nothing is open; answers how many. Campaigns complete by themselves when their last row settles: '
+    'this sweeps up what a crash or a resume left behind. Caller: process-notification-campaigns.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- from rows to deltas
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create type private.recipient_change as (
+    -- +1 for a row as it is now, -1 for the row it was
+    n integer,
+    campaign_id uuid,
+    status public.recipient_status,
+    member_count integer,
+    delivered_count integer,
+    read_count integer,
+    cost numeric
+);
+
+create function private.append_counter_deltas(p_changes private.recipient_change[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_reopened uuid[];
+    v_settled uuid[];
+    v_campaign_id uuid;
+begin
+    with changed as (
+        select
+            c.campaign_id,
+            sum(c.n) as total_count,
+            coalesce(sum(c.n) filter (where c.status = 'pending'), 0) as pending_count,
+            coalesce(sum(c.n) filter (where c.status = 'processing'), 0) as processing_count,
+            coalesce(sum(c.n) filter (where c.status = 'unconfirmed'), 0) as unconfirmed_count,
+            coalesce(sum(c.n) filter (where c.status = 'sent'), 0) as sent_count,
+            coalesce(sum(c.n) filter (where c.status = 'failed'), 0) as failed_count,
+            coalesce(sum(c.n) filter (where c.status = 'skipped'), 0) as skipped_count,
+            coalesce(sum(c.n * c.member_count), 0) as audience_count,
+            coalesce(sum(c.n) filter (where c.delivered_count > 0), 0) as reached_count,
+            sum(c.n * c.delivered_count) as delivered_count,
+            sum(c.n * c.read_count) as read_count,
+            coalesce(sum(c.n * c.cost), 0) as cost
+        from unnest(p_changes) c
+        group by c.campaign_id
+    ),
+    appended as (
+        insert into private.campaign_counter_deltas (
+            campaign_id, organization_id, total_count, pending_count, processing_count, unconfirmed_count,
+            sent_count, failed_count, skipped_count, audience_count, reached_count, delivered_count, read_count, cost
+        )
+        select
+            d.campaign_id, c.organization_id, d.total_count, d.pending_count, d.processing_count, d.unconfirmed_count,
+            d.sent_count, d.failed_count, d.skipped_count, d.audience_count, d.reached_count, d.delivered_count,
+            d.read_count, d.cost
+        from changed d
+        -- gone when the campaign itself is being deleted
+        join public.notification_campaigns c on c.id = d.campaign_id
+        where (
+            d.total_count, d.pending_count, d.processing_count, d.unconfirmed_count, d.sent_count, d.failed_count,
+            d.skipped_count, d.audience_count, d.reached_count, d.delivered_count, d.read_count, d.cost
+        ) <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        returning campaign_id, pending_count + processing_count + unconfirmed_count as open_count
+    )
+    select
+        array_agg(a.campaign_id order by a.campaign_id) filter (where a.open_count > 0),
+        array_agg(a.campaign_id order by a.campaign_id) filter (where a.open_count < 0)
+    into v_reopened, v_settled
+    from appended a;
+
+    if v_reopened is not null then
+        -- there is something to send again: recipients were added, or failed ones are to be retried
+        update public.notification_campaigns c
+        set status = 'processing'
+        where c.id = any (v_reopened) and c.status = 'completed';
+    end if;
+    if v_settled is not null then
+        foreach v_campaign_id in array v_settled
+        loop
+            perform private.finalize_campaign(v_campaign_id);
+        end loop;
+    end if;
+end
+$$;
+revoke all on function private.append_counter_deltas(private.recipient_change[]) from public, anon, authenticated;
+comment on function private.append_counter_deltas(private.recipient_change[]) is
+    'Appends one delta per campaign for changed recipient rows, reopens a completed campaign that got open rows, finalizes one whose last row settled.';
+
+create function private.count_inserted_recipients()
+returns trigger
+language plpgsql
+-- definer because whoever may write a recipient may not write counters; it does what the changed rows say and no more
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.append_counter_deltas(array(
+        select (1, n.campaign_id, n.status, n.member_count, n.delivered_count, n.read_count, n.cost)::private.recipient_change
+        from new_rows n
+    ));
+    return null;
+end
+$$;
+revoke all on function private.count_inserted_recipients() from public, anon, authenticated;
+comment on function private.count_inserted_recipients() is 'After recipients were inserted: their counters.';
+create trigger count_inserted_recipients after insert on public.notification_campaign_recipients
+    referencing new table as new_rows
+    for each statement execute function private.count_inserted_recipients();
+
+create function private.count_updated_recipients()
+returns trigger
+language plpgsql
+-- definer because whoever may write a recipient may not write counters; it does what the changed rows say and no more
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.append_counter_deltas(array(
+        select (1, n.campaign_id, n.status, n.member_count, n.delivered_count, n.read_count, n.cost)::private.recipient_change
+        from new_rows n
+        union all
+        select (-1, o.campaign_id, o.status, o.member_count, o.delivered_count, o.read_count, o.cost)::private.recipient_change
+        from old_rows o
+    ));
+    return null;
+end
+$$;
+revoke all on function private.count_updated_recipients() from public, anon, authenticated;
+comment on function private.count_updated_recipients() is 'After recipients were updated: what that changed in their counters.';
+create trigger count_updated_recipients after update on public.notification_campaign_recipients
+    referencing old table as old_rows new table as new_rows
+    for each statement execute function private.count_updated_recipients();
+
+create function private.count_deleted_recipients()
+returns trigger
+language plpgsql
+-- definer because whoever may delete a recipient may not write counters; it does what the changed rows say and no more
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.append_counter_deltas(array(
+        select (-1, o.campaign_id, o.status, o.member_count, o.delivered_count, o.read_count, o.cost)::private.recipient_change
+        from old_rows o
+    ));
+    return null;
+end
+$$;
+revoke all on function private.count_deleted_recipients() from public, anon, authenticated;
+comment on function private.count_deleted_recipients() is 'After recipients were deleted: their counters.';
+create trigger count_deleted_recipients after delete on public.notification_campaign_recipients
+    referencing old table as old_rows
+    for each statement execute function private.count_deleted_recipients();
+
+create function private.forget_counters()
+returns trigger
+language plpgsql
+-- definer because the campaigns and recipients may be removed by those who may not write counters
+security definer
+set search_path = ''
+as $$
+begin
+    if tg_op = 'TRUNCATE' then
+        delete from private.campaign_counter_deltas;
+        delete from private.campaign_counters;
+    else
+        delete from private.campaign_counter_deltas d using old_rows o where d.campaign_id = o.id;
+        delete from private.campaign_counters s using old_rows o where s.campaign_id = o.id;
+    end if;
+    return null;
+end
+$$;
+revoke all on function private.forget_counters() from public, anon, authenticated;
+comment on function private.forget_counters() is 'After campaigns were deleted or all recipients truncated: their counters go with them.';
+create trigger forget_counters after delete on public.notification_campaigns
+    referencing old table as old_rows
+    for each statement execute function private.forget_counters();
+create trigger forget_all_counters after truncate on public.notification_campaign_recipients
+    for each statement execute function private.forget_counters();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- folding
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create function public.fold_campaign_counters()
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_folded integer;
+begin
+    -- one folder at a time; whoever comes second has nothing to add
+    if not pg_try_advisory_xact_lock(hashtextextended('private.campaign_counter_deltas', 0)) then
+        return 0;
+    end if;
+    with taken as (
+        delete from private.campaign_counter_deltas d
+        where d.ctid = any (array(select t.ctid from private.campaign_counter_deltas t limit 20000))
+        returning d.*
+    ),
+    folded as (
+        select
+            t.campaign_id,
+            t.organization_id,
+            count(*) as rows_count,
+            sum(t.total_count) as total_count,
+            sum(t.pending_count) as pending_count,
+            sum(t.processing_count) as processing_count,
+            sum(t.unconfirmed_count) as unconfirmed_count,
+            sum(t.sent_count) as sent_count,
+            sum(t.failed_count) as failed_count,
+            sum(t.skipped_count) as skipped_count,
+            sum(t.audience_count) as audience_count,
+            sum(t.reached_count) as reached_count,
+            sum(t.delivered_count) as delivered_count,
+            sum(t.read_count) as read_count,
+            sum(t.cost) as cost
+        from taken t
+        group by t.campaign_id, t.organization_id
+    ),
+    written as (
+        insert into private.campaign_counters as s (
+            campaign_id, organization_id, total_count, pending_count, processing_count, unconfirmed_count,
+            sent_count, failed_count, skipped_count, audience_count, reached_count, delivered_count, read_count, cost
+        )
+        select
+            f.campaign_id, f.organization_id, f.total_count, f.pending_count, f.processing_count, f.unconfirmed_count,
+            f.sent_count, f.failed_count, f.skipped_count, f.audience_count, f.reached_count, f.delivered_count,
+            f.read_count, f.cost
+        from folded f
+        where exists (select 1 from public.notification_campaigns c where c.id = f.campaign_id)
+        order by f.campaign_id
+        on conflict (campaign_id) do update set
+            total_count = s.total_count + excluded.total_count,
+            pending_count = s.pending_count + excluded.pending_count,
+            processing_count = s.processing_count + excluded.processing_count,
+            unconfirmed_count = s.unconfirmed_count + excluded.unconfirmed_count,
+            sent_count = s.sent_count + excluded.sent_count,
+            failed_count = s.failed_count + excluded.failed_count,
+            skipped_count = s.skipped_count + excluded.skipped_count,
+            audience_count = s.audience_count + excluded.audience_count,
+            reached_count = s.reached_count + excluded.reached_count,
+            delivered_count = s.delivered_count + excluded.delivered_count,
+            read_count = s.read_count + excluded.read_count,
+            cost = s.cost + excluded.cost
+    )
+    select coalesce(sum(f.rows_count), 0) into v_folded from folded f;
+    return v_folded;
+end
+$$;
+revoke all on function public.fold_campaign_counters() from public, anon, authenticated;
+grant execute on function public.fold_campaign_counters() to service_role;
+comment on function public.fold_campaign_counters() is
+    'Folds up to 20,000 counter deltas into the snapshot; answers how many. Counters read the same before and after. '
+    'Caller: process-notification-campaigns, and now and then the rpcs that append.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- reading
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create view public.notification_campaign_stats
+with (security_invoker = true)
+as
+    select
+        c.id as campaign_id,
+        k.total_count,
+        k.pending_count,
+        k.processing_count,
+        k.unconfirmed_count,
+        k.sent_count,
+        k.failed_count,
+        k.skipped_count,
+        k.audience_count,
+        k.reached_count,
+        k.delivered_count,
+        k.read_count,
+        k.cost,
+        -- rounded down, so that 100 means that nothing is open
+        coalesce(floor(100.0 * (k.sent_count + k.failed_count + k.skipped_count) / nullif(k.total_count, 0)), 0)::integer
+            as progress
+    from public.notification_campaigns c
+    cross join lateral (
+        select
+            coalesce(sum(u.total_count), 0)::bigint as total_count,
+            coalesce(sum(u.pending_count), 0)::bigint as pending_count,
+            coalesce(sum(u.processing_count), 0)::bigint as processing_count,
+            coalesce(sum(u.unconfirmed_count), 0)::bigint as unconfirmed_count,
+            coalesce(sum(u.sent_count), 0)::bigint as sent_count,
+            coalesce(sum(u.failed_count), 0)::bigint as failed_count,
+            coalesce(sum(u.skipped_count), 0)::bigint as skipped_count,
+            coalesce(sum(u.audience_count), 0)::bigint as audience_count,
+            coalesce(sum(u.reached_count), 0)::bigint as reached_count,
+            coalesce(sum(u.delivered_count), 0)::bigint as delivered_count,
+            coalesce(sum(u.read_count), 0)::bigint as read_count,
+            coalesce(sum(u.cost), 0) as cost
+        from (
+            select s.* from private.campaign_counters s where s.campaign_id = c.id
+            union all
+            select d.* from private.campaign_counter_deltas d where d.campaign_id = c.id
+        ) as u
+    ) as k;
+comment on view public.notification_campaign_stats is
+    'The counters of every campaign the caller may see. total = pending + processing + unconfirmed + sent + failed + skipped, always. '
+    'audience: known members of all recipients; reached: recipients with at least one delivery; delivered and read: people; progress: 0 to 100, 100 only when nothing is open.';
+revoke all on public.notification_campaign_stats from public, anon, authenticated;
+grant select on public.notification_campaign_stats to authenticated, service_role;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- grants and policies
+-- ---------------------------------------------------------------------------------------------------------------------
+
+alter table private.campaign_counters enable row level security;
+revoke all on private.campaign_counters from public, anon, authenticated;
+grant select on private.campaign_counters to authenticated;
+grant all on private.campaign_counters to service_role;
+create policy "members read the counters of their campaigns" on private.campaign_counters
+    for select to authenticated
+    using (organization_id in (select private.readable_organization_ids()));
+
+alter table private.campaign_counter_deltas enable row level security;
+revoke all on private.campaign_counter_deltas from public, anon, authenticated;
+grant select on private.campaign_counter_deltas to authenticated;
+grant all on private.campaign_counter_deltas to service_role;
+create policy "members read the counter deltas of their campaigns" on private.campaign_counter_deltas
+    for select to authenticated
+    using (organization_id in (select private.readable_organization_ids()));

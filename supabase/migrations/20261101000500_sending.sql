@@ -1,0 +1,764 @@
+-- Sending: claim, send, learn what became of it. A message is claimed with a lease and its attempt is committed before
+-- the network is touched. Whatever is heard afterwards (the gateway's answer, a callback, a look-up, a person's word)
+-- becomes an outcome of an attempt and goes through apply_send_outcomes: the one place where evidence moves a recipient.
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- evidence
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create type private.send_outcome as (
+    -- the caller's number for it
+    ordinal integer,
+    recipient_id uuid,
+    -- null where nobody knows which attempt it was
+    attempt_id uuid,
+    outcome public.attempt_outcome,
+    message_id text,
+    error_code text,
+    error_message text,
+    occurred_at timestamptz,
+    retry_after interval,
+    lease interval
+);
+
+create function private.default_lease(p_channel public.campaign_channel)
+returns interval
+language sql
+immutable
+set search_path = ''
+as $$
+    select case p_channel when 'whatsapp_group' then interval '5 minutes' else interval '10 minutes' end
+$$;
+revoke all on function private.default_lease(public.campaign_channel) from public, anon, authenticated;
+grant execute on function private.default_lease(public.campaign_channel) to service_role;
+comment on function private.default_lease(public.campaign_channel) is 'How long a claimed message may stay without confirmation before it is stale.';
+
+create function private.retry_delay(p_attempt_count integer, p_retry_after interval)
+returns interval
+language sql
+volatile
+set search_path = ''
+as $$
+    -- 5 s, 10 s, 20 s … 10 min, the upper half of it random; never earlier than the gateway asked for
+    select greatest(
+        coalesce(p_retry_after, interval '0') + random() * interval '1 second',
+        least(interval '5 seconds' * power(2, least(p_attempt_count, 12) - 1), interval '10 minutes') * (0.5 + random() / 2)
+    )
+$$;
+revoke all on function private.retry_delay(integer, interval) from public, anon, authenticated;
+grant execute on function private.retry_delay(integer, interval) to service_role;
+comment on function private.retry_delay(integer, interval) is 'How long to wait before the next attempt: exponential backoff with jitter, Retry-After honoured.';
+
+create function private.apply_send_outcomes(p_outcomes private.send_outcome[])
+returns table (ordinal integer, applied boolean)
+language plpgsql
+set search_path = ''
+as $$
+begin
+    perform 1
+    from public.notification_campaign_recipients r
+    where r.id = any (array(select o.recipient_id from unnest(p_outcomes) o))
+    order by r.id
+    for no key update;
+
+    -- one statement, so that the row, its attempts and the answer are decided on the same facts
+    return query
+    with known as (
+        select
+            o.ordinal, o.recipient_id, o.outcome, o.error_code, o.error_message, o.occurred_at, o.retry_after, o.lease,
+            r.status, r.attempt_count, c.channel, c.max_attempts, c.unconfirmed_policy,
+            coalesce(
+                c.on_transient_error,
+                case c.channel when 'whatsapp_group' then 'fail'::public.transient_error_policy else 'retry' end
+            ) as on_transient_error,
+            c.status = 'cancelled' as is_cancelled,
+            a.id as attempt_id,
+            a.message_id as attempt_message_id,
+            coalesce(a.attempt_number = r.attempt_count, true) as is_newest,
+            o.message_id as named_message_id,
+            i.recipient_id <> o.recipient_id as is_another_recipients,
+            -- the id as far as it is news: nobody's yet, and named for the first time in this batch
+            case
+                when o.message_id is not null
+                    and i.recipient_id is null
+                    and row_number() over (partition by o.message_id order by o.outcome desc, o.ordinal) = 1
+                    then o.message_id
+            end as new_message_id
+        from unnest(p_outcomes) o
+        join public.notification_campaign_recipients r on r.id = o.recipient_id
+        join public.notification_campaigns c on c.id = r.campaign_id
+        left join public.send_attempts a on a.id = o.attempt_id and a.recipient_id = o.recipient_id
+        left join private.message_ids i on i.message_id = o.message_id
+    ),
+    judged as (
+        select
+            k.*,
+            case
+                when k.outcome = 'sent' then k.status <> 'sent' or k.new_message_id is not null
+                -- only the newest attempt may fail or requeue the row: an older one's failure says nothing about it
+                when k.outcome = 'failed' then k.is_newest and k.status in ('pending', 'processing', 'unconfirmed')
+                else k.is_newest and k.status = 'processing'
+            end as moves,
+            -- a second message for the same recipient: it is kept, and seen, as an attempt of its own
+            k.new_message_id is not null and (k.attempt_id is null or k.attempt_message_id is not null) as is_unclaimed
+        from known k
+    ),
+    ranked as (
+        select
+            j.*,
+            j.moves and row_number() over (
+                partition by j.recipient_id, j.outcome, j.new_message_id order by j.moves desc, j.ordinal
+            ) = 1 as is_news,
+            row_number() over (partition by j.recipient_id order by j.moves desc, j.outcome desc, j.ordinal) as rank,
+            count(*) filter (where j.is_unclaimed) over (partition by j.recipient_id) as unclaimed_count,
+            case when j.is_unclaimed then
+                row_number() over (partition by j.recipient_id, j.is_unclaimed order by j.ordinal)
+            end as unclaimed_number,
+            row_number() over (partition by j.attempt_id order by j.outcome desc, j.ordinal) as attempt_rank
+        from judged j
+    ),
+    decided as (
+        select
+            k.*,
+            case k.outcome
+                when 'sent' then 'sent'
+                when 'failed' then 'failed'
+                when 'deferred' then
+                    case
+                        when k.is_cancelled then 'skipped'
+                        when k.on_transient_error = 'retry' and k.attempt_count < k.max_attempts then 'pending'
+                        else 'failed'
+                    end
+                when 'not_found' then
+                    case
+                        when k.unconfirmed_policy = 'hold' or k.attempt_count >= k.max_attempts then 'unconfirmed'
+                        when k.is_cancelled then 'skipped'
+                        else 'pending'
+                    end
+                else 'processing'
+            end::public.recipient_status as next_status
+        from ranked k
+        where k.rank = 1 and k.moves
+    ),
+    moved as (
+        update public.notification_campaign_recipients r
+        set status = d.next_status,
+            message_id = case when d.next_status = 'sent' then coalesce(r.message_id, d.new_message_id, d.attempt_message_id) else r.message_id end,
+            sent_at = case when d.next_status = 'sent' then coalesce(r.sent_at, d.occurred_at, now()) else r.sent_at end,
+            attempt_count = r.attempt_count + d.unclaimed_count,
+            next_attempt_at = case
+                when d.next_status <> 'pending' then r.next_attempt_at
+                when d.outcome = 'deferred' then now() + private.retry_delay(r.attempt_count, d.retry_after)
+                else now()
+            end,
+            lease_expires_at = case
+                when d.next_status <> 'processing' then null
+                when d.outcome = 'accepted' then now() + coalesce(d.lease, private.default_lease(d.channel))
+                else r.lease_expires_at
+            end,
+            skip_reason = case when d.next_status = 'skipped' then 'campaign_cancelled' else r.skip_reason end,
+            error_code = case
+                when d.next_status = 'sent' then null
+                when d.next_status = 'unconfirmed' then 'unconfirmed'
+                else coalesce(d.error_code, r.error_code)
+            end,
+            error_message = case
+                when d.next_status = 'sent' then null
+                when d.next_status = 'unconfirmed' then
+                    'Nobody confirmed this send and the gateway does not know it. Look in the chat, then call confirm_recipient.'
+                when d.next_status = 'failed' then coalesce(d.error_message, 'The gateway reported a failure without a reason.')
+                else coalesce(d.error_message, r.error_message)
+            end
+        from decided d
+        where r.id = d.recipient_id
+    ),
+    heard as (
+        update public.send_attempts a
+        set outcome = greatest(a.outcome, k.outcome),
+            message_id = coalesce(a.message_id, case when not k.is_unclaimed then k.new_message_id end),
+            error_code = coalesce(k.error_code, a.error_code),
+            error_message = coalesce(k.error_message, a.error_message),
+            accepted_at = case when k.outcome in ('accepted', 'sent') then coalesce(a.accepted_at, now()) else a.accepted_at end,
+            finished_at = case when k.outcome in ('deferred', 'failed', 'sent') then coalesce(a.finished_at, now()) else a.finished_at end
+        from ranked k
+        where a.id = k.attempt_id and k.attempt_rank = 1
+    ),
+    unclaimed as (
+        insert into public.send_attempts (
+            recipient_id, attempt_number, session_id, message_id, outcome, error_code, error_message, accepted_at, finished_at
+        )
+        select
+            k.recipient_id, k.attempt_count + k.unclaimed_number, a.session_id, k.new_message_id, k.outcome, k.error_code,
+            k.error_message, now(), now()
+        from ranked k
+        left join public.send_attempts a on a.id = k.attempt_id
+        where k.is_unclaimed
+    ),
+    conflicts as (
+        insert into private.webhook_events as e (source, reason, payload)
+        select distinct on (k.named_message_id, k.recipient_id)
+            'send_callback',
+            'message_id_conflict',
+            jsonb_build_object('messageId', k.named_message_id, 'recipientId', k.recipient_id, 'clientMessageId', k.attempt_id)
+        from ranked k
+        where k.is_another_recipients
+        order by k.named_message_id, k.recipient_id
+        on conflict (source, payload_hash) do update set
+            seen_count = e.seen_count + 1,
+            last_seen_at = now()
+    )
+    select k.ordinal, k.is_news
+    from ranked k;
+end
+$$;
+revoke all on function private.apply_send_outcomes(private.send_outcome[]) from public, anon, authenticated;
+grant execute on function private.apply_send_outcomes(private.send_outcome[]) to service_role;
+comment on function private.apply_send_outcomes(private.send_outcome[]) is
+    'The one place where evidence moves a recipient: forward only, fenced by the attempt. Answers for each outcome whether it was news. '
+    'The caller holds the message ids (lock_message_ids); recipients are locked here, in id order.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- starting
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create function public.start_due_campaigns()
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_started integer;
+begin
+    update public.notification_campaigns c
+    set status = 'processing'
+    where c.id = any (array(
+            select d.id
+            from public.notification_campaigns d
+            where d.status = 'scheduled'
+                and d.scheduled_at <= now()
+                -- an empty campaign waits for its recipients
+                and exists (select 1 from public.notification_campaign_recipients r where r.campaign_id = d.id)
+            order by d.id
+            for no key update skip locked
+        ))
+        and c.status = 'scheduled';
+    get diagnostics v_started = row_count;
+    return v_started;
+end
+$$;
+revoke all on function public.start_due_campaigns() from public, anon, authenticated;
+grant execute on function public.start_due_campaigns() to service_role;
+comment on function public.start_due_campaigns() is 'Starts scheduled campaigns whose time has come and that have recipients; answers how many. Caller: process-notification-campaigns.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- claiming
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create type private.send_source as (
+    campaign_id uuid,
+    organization_id uuid,
+    channel public.campaign_channel,
+    session_id text,
+    -- how many its session may still send within the minute; null is no limit
+    allowance integer
+);
+
+create type private.picked_recipient as (
+    recipient_id uuid,
+    campaign_id uuid,
+    organization_id uuid,
+    channel public.campaign_channel,
+    session_id text
+);
+
+create function private.send_sources(p_channels public.campaign_channel[], p_exclude_sessions text[])
+returns private.send_source[]
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_sources private.send_source[];
+    v_limited text[];
+    v_held text[];
+begin
+    v_sources := array(
+        select (c.id, c.organization_id, c.channel, s.id, s.messages_per_minute)::private.send_source
+        from public.notification_campaigns c
+        cross join lateral (
+            select g.id, g.messages_per_minute
+            from public.gateway_sessions g
+            where g.organization_id = c.organization_id
+                and (c.session_id is null or g.id = c.session_id)
+                and g.status = 'active'
+                and (g.channel = 'sms') = (c.channel = 'sms')
+                and g.id <> all (p_exclude_sessions)
+            order by g.id
+            limit 1
+        ) as s
+        where c.status = 'processing' and (p_channels is null or c.channel = any (p_channels))
+    );
+    v_limited := array(select distinct s.session_id from unnest(v_sources) s where s.allowance is not null);
+    if v_limited = '{}' then
+        return v_sources;
+    end if;
+    -- one claim at a time for a sender with a limit: whoever comes second leaves it to the first
+    v_held := array(
+        select g.id
+        from public.gateway_sessions g
+        where g.id = any (v_limited)
+        order by g.id
+        for no key update skip locked
+    );
+    return array(
+        select (
+            s.campaign_id, s.organization_id, s.channel, s.session_id,
+            s.allowance - (
+                select count(*)
+                from public.send_attempts a
+                where a.session_id = s.session_id and a.claimed_at > now() - interval '1 minute'
+            )
+        )::private.send_source
+        from unnest(v_sources) s
+        where s.allowance is null or s.session_id = any (v_held)
+    );
+end
+$$;
+revoke all on function private.send_sources(public.campaign_channel[], text[]) from public, anon, authenticated;
+grant execute on function private.send_sources(public.campaign_channel[], text[]) to service_role;
+comment on function private.send_sources(public.campaign_channel[], text[]) is
+    'The processing campaigns with the sender each would use and what that sender may still send within the minute. Holds senders that have a limit.';
+
+create function public.claim_recipients(
+    p_limit integer default 50,
+    p_lease interval default null,
+    p_exclude_sessions text[] default '{}',
+    p_channels public.campaign_channel[] default null
+)
+returns table (
+    client_message_id uuid,
+    recipient_id uuid,
+    campaign_id uuid,
+    channel public.campaign_channel,
+    session_id text,
+    recipient text,
+    content jsonb,
+    variables jsonb,
+    attempt_number integer
+)
+language plpgsql
+set search_path = ''
+-- the limits below are parameters, which a generic plan takes for a tenth of the table
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_sources private.send_source[] := private.send_sources(p_channels, p_exclude_sessions);
+    v_picked private.picked_recipient[];
+    v_remaining integer := p_limit;
+begin
+    if p_limit is null or p_limit not between 1 and 10000 then
+        raise invalid_parameter_value using
+            message = format('p_limit must be between 1 and 10000, not %s', coalesce(p_limit::text, 'null'));
+    end if;
+
+    -- every source gets the same share; what some do not need is shared again among the others
+    while v_remaining > 0 and cardinality(v_sources) > 0 loop
+        v_picked := array(
+            select (p.recipient_id, p.campaign_id, p.organization_id, p.channel, p.session_id)::private.picked_recipient
+            from (
+                select
+                    d.*,
+                    row_number() over (partition by d.session_id order by d.place, d.turn) as session_place
+                from (
+                    select s.*, r.id as recipient_id, row_number() over (partition by s.campaign_id) as place
+                    from (
+                        select *, random() as turn
+                        from unnest(v_sources)
+                        where allowance is null or allowance > 0
+                        order by turn
+                        limit v_remaining
+                    ) as s
+                    cross join lateral (
+                        select q.id
+                        from public.notification_campaign_recipients q
+                        where q.campaign_id = s.campaign_id and q.status = 'pending' and q.next_attempt_at <= now()
+                        order by q.next_attempt_at, q.id
+                        limit least(greatest(1, v_remaining / cardinality(v_sources)), coalesce(s.allowance, v_remaining))
+                        for update skip locked
+                    ) as r
+                ) as d
+            ) as p
+            where p.allowance is null or p.session_place <= p.allowance
+            order by p.place, p.turn
+            limit v_remaining
+        );
+        exit when v_picked = '{}';
+        v_remaining := v_remaining - cardinality(v_picked);
+
+        update public.notification_campaign_recipients r
+        set status = 'skipped', skip_reason = 'opted_out'
+        from unnest(v_picked) p
+        join public.opt_outs o on o.organization_id = p.organization_id and o.channel = p.channel
+        where r.id = p.recipient_id and r.recipient = o.recipient;
+
+        return query
+        with claimed as (
+            update public.notification_campaign_recipients r
+            set status = 'processing',
+                attempt_count = r.attempt_count + 1,
+                lease_expires_at = now() + coalesce(p_lease, private.default_lease(p.channel))
+            from unnest(v_picked) p
+            where r.id = p.recipient_id and r.status = 'pending'
+            returning r.id, r.campaign_id, r.recipient, r.variables, r.attempt_count, p.channel, p.session_id
+        ),
+        attempts as (
+            insert into public.send_attempts as a (recipient_id, attempt_number, session_id)
+            select c.id, c.attempt_count, c.session_id
+            from claimed c
+            returning a.id, a.recipient_id
+        )
+        select a.id, c.id, c.campaign_id, c.channel, c.session_id, c.recipient, g.content, c.variables, c.attempt_count
+        from attempts a
+        join claimed c on c.id = a.recipient_id
+        join public.notification_campaigns g on g.id = c.campaign_id;
+
+        v_sources := array(
+            select (
+                s.campaign_id, s.organization_id, s.channel, s.session_id,
+                s.allowance - (select count(*) from unnest(v_picked) p where p.session_id = s.session_id)
+            )::private.send_source
+            from unnest(v_sources) s
+            where exists (select 1 from unnest(v_picked) p where p.campaign_id = s.campaign_id)
+        );
+    end loop;
+end
+$$;
+revoke all on function public.claim_recipients(integer, interval, text[], public.campaign_channel[]) from public, anon, authenticated;
+grant execute on function public.claim_recipients(integer, interval, text[], public.campaign_channel[]) to service_role;
+comment on function public.claim_recipients(integer, interval, text[], public.campaign_channel[]) is
+    'Claims up to p_limit due recipients of processing campaigns, in equal shares, within each sender''s messages_per_minute; the opted-out are skipped. '
+    'An attempt is committed for each: send it as client_message_id, then report to record_send_results. p_lease: null is 5 minutes for groups, 10 for contacts. '
+    'Two claims never answer the same row. Caller: process-notification-campaigns.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- what was heard
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create function public.record_send_results(p_results jsonb)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_outcomes private.send_outcome[];
+    v_recorded integer;
+begin
+    if jsonb_typeof(p_results) is distinct from 'array' then
+        raise invalid_parameter_value using
+            message = format('p_results must be an array of results, not %s', coalesce(jsonb_typeof(p_results), 'null'));
+    end if;
+    v_outcomes := array(
+        select (
+            row_number() over (), a.recipient_id, a.id, e.outcome, nullif(e."messageId", ''), e."errorCode", e."errorMessage",
+            now(), e."retryAfterSeconds" * interval '1 second', e."leaseSeconds" * interval '1 second'
+        )::private.send_outcome
+        from jsonb_to_recordset(p_results) as e (
+            "clientMessageId" uuid, outcome public.attempt_outcome, "messageId" text, "errorCode" text, "errorMessage" text,
+            "retryAfterSeconds" double precision, "leaseSeconds" double precision
+        )
+        join public.send_attempts a on a.id = e."clientMessageId"
+    );
+    if exists (select 1 from unnest(v_outcomes) o where o.message_id is not null) then
+        perform private.lock_message_ids(array(select o.message_id from unnest(v_outcomes) o where o.message_id is not null));
+    end if;
+    select count(*) filter (where o.applied)
+    into v_recorded
+    from private.apply_send_outcomes(v_outcomes) o;
+    return jsonb_build_object('recorded', v_recorded, 'superseded', jsonb_array_length(p_results) - v_recorded);
+end
+$$;
+revoke all on function public.record_send_results(jsonb) from public, anon, authenticated;
+grant execute on function public.record_send_results(jsonb) to service_role;
+comment on function public.record_send_results(jsonb) is
+    'Records what the gateway answered, or said when it was asked: [{clientMessageId, outcome: accepted|sent|failed|deferred|unknown|not_found, messageId, errorCode, errorMessage, retryAfterSeconds, leaseSeconds}]. '
+    'Answers {recorded, superseded}: superseded ones came too late to change anything. Caller: process-notification-campaigns.';
+
+create function private.is_send_callback(p_event jsonb)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+    select coalesce(
+        p_event ->> 'event' in ('message_sent', 'message_failed')
+        and coalesce(nullif(p_event ->> 'clientMessageId', ''), nullif(p_event ->> 'messageId', ''), nullif(p_event ->> 'groupJid', '')) is not null,
+        false
+    )
+$$;
+revoke all on function private.is_send_callback(jsonb) from public, anon, authenticated;
+grant execute on function private.is_send_callback(jsonb) to service_role;
+comment on function private.is_send_callback(jsonb) is 'Whether record_send_callback can look for the send an event is about.';
+
+create function private.match_send_callback(p_event jsonb, p_taken uuid[])
+returns private.send_outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_outcome private.send_outcome;
+    v_session_id text := p_event ->> 'sessionId';
+    v_recipient text := p_event ->> 'groupJid';
+begin
+    -- by the id we gave it
+    if pg_input_is_valid(p_event ->> 'clientMessageId', 'uuid') then
+        select a.recipient_id, a.id
+        into v_outcome.recipient_id, v_outcome.attempt_id
+        from public.send_attempts a
+        where a.id = (p_event ->> 'clientMessageId')::uuid;
+    end if;
+    -- by the id the provider gave it, where that is known: a repetition
+    if v_outcome.recipient_id is null and p_event ->> 'messageId' <> '' then
+        select i.recipient_id, a.id
+        into v_outcome.recipient_id, v_outcome.attempt_id
+        from private.message_ids i
+        left join public.send_attempts a on a.message_id = i.message_id
+        where i.message_id = p_event ->> 'messageId';
+    end if;
+    -- by the group: what is being sent to it now, else what was given up without an answer; the same sender first.
+    -- The row is locked while we look, and looked for again if somebody else settled it meanwhile.
+    for v_try in 1..3 loop
+        exit when v_outcome.recipient_id is not null or v_recipient is null;
+        select r.id, a.id
+        into v_outcome.recipient_id, v_outcome.attempt_id
+        from public.notification_campaign_recipients r
+        join public.notification_campaigns c on c.id = r.campaign_id
+        left join public.send_attempts a on a.recipient_id = r.id and a.attempt_number = r.attempt_count
+        where r.recipient = v_recipient
+            and r.message_id is null
+            and (r.status = 'processing' or r.attempt_count > 0)
+            and r.status <> 'sent'
+            and r.id <> all (p_taken)
+            -- a known sender speaks for its own organization alone
+            and not exists (
+                select 1
+                from public.gateway_sessions s
+                where s.id = v_session_id and s.organization_id <> c.organization_id
+            )
+        order by r.status = 'processing' desc, a.session_id is not distinct from v_session_id desc, a.claimed_at desc nulls last
+        limit 1
+        for no key update of r;
+    end loop;
+    return v_outcome;
+end
+$$;
+revoke all on function private.match_send_callback(jsonb, uuid[]) from public, anon, authenticated;
+grant execute on function private.match_send_callback(jsonb, uuid[]) to service_role;
+comment on function private.match_send_callback(jsonb, uuid[]) is
+    'Which recipient and attempt a send callback is about: clientMessageId, else a known messageId, else the newest open send to the group that is not in p_taken.';
+
+create function public.record_send_callback(p_event jsonb)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_events jsonb := case jsonb_typeof(p_event) when 'array' then p_event else jsonb_build_array(p_event) end;
+    v_outcomes private.send_outcome[] := '{}';
+    v_unmatched jsonb[] := '{}';
+    v_outcome private.send_outcome;
+    v_event jsonb;
+    v_matched integer;
+    v_recorded integer;
+    v_journaled integer;
+begin
+    if coalesce(jsonb_typeof(p_event), 'null') not in ('array', 'object') then
+        raise invalid_parameter_value using
+            message = format('p_event must be an event or an array of events, not %s', coalesce(jsonb_typeof(p_event), 'null'));
+    end if;
+    v_journaled := private.journal_undigested('send_callback', array(
+        select e.event
+        from jsonb_array_elements(v_events) as e (event)
+        where not private.is_send_callback(e.event)
+    ));
+    -- first of all: of two callbacks that name the same message, one waits here and then finds what the other did
+    perform private.lock_message_ids(array(
+        select e.event ->> 'messageId'
+        from jsonb_array_elements(v_events) as e (event)
+        where private.is_send_callback(e.event) and e.event ->> 'messageId' <> ''
+    ));
+    for v_event in
+        select e.event
+        from jsonb_array_elements(v_events) with ordinality as e (event, place)
+        where private.is_send_callback(e.event)
+        order by e.event ->> 'groupJid', e.place
+    loop
+        v_outcome := private.match_send_callback(v_event, array(select o.recipient_id from unnest(v_outcomes) o));
+        if v_outcome.recipient_id is null then
+            v_unmatched := v_unmatched || v_event;
+            continue;
+        end if;
+        v_outcome.ordinal := cardinality(v_outcomes) + 1;
+        v_outcome.outcome := case v_event ->> 'event' when 'message_sent' then 'sent' else 'failed' end;
+        v_outcome.message_id := nullif(v_event ->> 'messageId', '');
+        v_outcome.occurred_at := private.event_time(v_event ->> 'timestamp');
+        if v_outcome.outcome = 'failed' then
+            v_outcome.error_code := coalesce(v_event ->> 'errorCode', v_event #>> '{error,code}');
+            v_outcome.error_message := case jsonb_typeof(v_event -> 'error')
+                when 'object' then v_event #>> '{error,message}'
+                else v_event ->> 'error'
+            end;
+        end if;
+        v_outcomes := v_outcomes || v_outcome;
+    end loop;
+
+    select count(*), count(*) filter (where o.applied)
+    into v_matched, v_recorded
+    from private.apply_send_outcomes(v_outcomes) o;
+
+    insert into private.webhook_events as e (source, reason, payload)
+    select distinct on (md5(u.event::text)) 'send_callback', 'unmatched', u.event
+    from unnest(v_unmatched) as u (event)
+    order by md5(u.event::text)
+    on conflict (source, payload_hash) do update set
+        seen_count = e.seen_count + 1,
+        last_seen_at = now();
+
+    return jsonb_build_object(
+        'recorded', v_recorded,
+        'duplicates', v_matched - v_recorded,
+        'unmatched', cardinality(v_unmatched),
+        'journaled', v_journaled
+    );
+end
+$$;
+revoke all on function public.record_send_callback(jsonb) from public, anon, authenticated;
+grant execute on function public.record_send_callback(jsonb) to service_role;
+comment on function public.record_send_callback(jsonb) is
+    'Records a gateway''s callback, or an array of them: {event: message_sent|message_failed, sessionId, groupJid, messageId, error, timestamp, clientMessageId}. '
+    'Completes the campaign when it was the last. Answers {recorded, duplicates, unmatched, journaled}; unmatched ones are journaled too. Caller: whatsapp-send-callback.';
+
+create function public.replay_webhook_events(p_limit integer default 1000)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_event record;
+    v_tried integer := 0;
+    v_matched integer := 0;
+begin
+    for v_event in
+        select e.id, e.payload
+        from private.webhook_events e
+        where e.replayed_at is null and e.reason = 'unmatched' and e.source = 'send_callback'
+        order by e.id
+        limit p_limit
+    loop
+        v_tried := v_tried + 1;
+        if public.record_send_callback(v_event.payload) ->> 'unmatched' = '0' then
+            update private.webhook_events e set replayed_at = now() where e.id = v_event.id;
+            v_matched := v_matched + 1;
+        end if;
+    end loop;
+    return jsonb_build_object('tried', v_tried, 'matched', v_matched);
+end
+$$;
+revoke all on function public.replay_webhook_events(integer) from public, anon, authenticated;
+grant execute on function public.replay_webhook_events(integer) to service_role;
+comment on function public.replay_webhook_events(integer) is
+    'Tries up to p_limit journaled, unmatched callbacks again; answers {tried, matched}. Safe to repeat. Caller: an operator.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- what was not heard
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create function public.claim_stale_attempts(p_limit integer default 100)
+returns table (client_message_id uuid, campaign_id uuid, channel public.campaign_channel, session_id text, recipient text)
+language sql
+set search_path = ''
+as $$
+    with stale as (
+        select r.id
+        from public.notification_campaign_recipients r
+        where r.id = any (array(
+            select s.id
+            from public.notification_campaign_recipients s
+            where s.status = 'processing' and s.lease_expires_at < now() and s.attempt_count > 0
+            order by s.lease_expires_at
+            limit p_limit
+            for no key update skip locked
+        ))
+    ),
+    leased as (
+        -- one asker at a time; asked again when no answer was recorded by then
+        update public.notification_campaign_recipients r
+        set lease_expires_at = now() + interval '30 seconds'
+        from stale s
+        where r.id = s.id and r.status = 'processing'
+        returning r.id, r.campaign_id, r.attempt_count, r.recipient
+    ),
+    asked as (
+        update public.send_attempts a
+        set asked_at = now(), asked_count = a.asked_count + 1
+        from leased l
+        where a.recipient_id = l.id and a.attempt_number = l.attempt_count
+        returning a.id, a.session_id, a.recipient_id
+    )
+    select a.id, l.campaign_id, c.channel, a.session_id, l.recipient
+    from asked a
+    join leased l on l.id = a.recipient_id
+    join public.notification_campaigns c on c.id = l.campaign_id
+$$;
+revoke all on function public.claim_stale_attempts(integer) from public, anon, authenticated;
+grant execute on function public.claim_stale_attempts(integer) to service_role;
+comment on function public.claim_stale_attempts(integer) is
+    'Up to p_limit sends whose lease ended without confirmation, to be looked up at the gateway. Each is handed to one asker and again after 30 s. Caller: process-notification-campaigns.';
+
+create function public.recover_stale_recipients(p_asked_at_least integer default 0)
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_outcomes private.send_outcome[];
+    v_recovered integer;
+begin
+    v_outcomes := array(
+        select (row_number() over (), r.id, a.id, 'not_found', null, null, null, now(), null, null)::private.send_outcome
+        from public.notification_campaign_recipients r
+        left join public.send_attempts a on a.recipient_id = r.id and a.attempt_number = r.attempt_count
+        where r.id = any (array(
+                select s.id
+                from public.notification_campaign_recipients s
+                where s.status = 'processing' and s.lease_expires_at < now()
+                order by s.lease_expires_at
+                limit 1000
+            ))
+            and coalesce(a.asked_count, p_asked_at_least) >= p_asked_at_least
+    );
+    if v_outcomes = '{}' then
+        return 0;
+    end if;
+    perform 1
+    from public.notification_campaign_recipients r
+    where r.id = any (array(select o.recipient_id from unnest(v_outcomes) o))
+    order by r.id
+    for no key update;
+    -- somebody may have renewed a lease, or claimed the row anew, before we held it
+    v_outcomes := array(
+        select o
+        from unnest(v_outcomes) o
+        join public.notification_campaign_recipients r on r.id = o.recipient_id
+        where r.status = 'processing' and r.lease_expires_at < now()
+    );
+    select count(*) filter (where o.applied)
+    into v_recovered
+    from private.apply_send_outcomes(v_outcomes) o;
+    return v_recovered;
+end
+$$;
+revoke all on function public.recover_stale_recipients(integer) from public, anon, authenticated;
+grant execute on function public.recover_stale_recipients(integer) to service_role;
+comment on function public.recover_stale_recipients(integer) is
+    'Gives up waiting for up to 1,000 sends whose lease ended, the gateway having been asked p_asked_at_least times: by the campaign''s unconfirmed_policy they go back to pending '
+    'while attempts remain, else they become unconfirmed. Answers how many. Caller: process-notification-campaigns.';
