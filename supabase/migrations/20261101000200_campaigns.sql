@@ -98,7 +98,7 @@ create table public.notification_campaign_recipients (
     attempt_count integer not null default 0,
     next_attempt_at timestamptz not null default now(),
     lease_expires_at timestamptz,
-    message_id text,
+    message_id text collate "C",
     sent_at timestamptz,
     error_code text,
     error_message text,
@@ -153,7 +153,7 @@ create table public.send_attempts (
     recipient_id uuid not null references public.notification_campaign_recipients (id) on delete cascade,
     attempt_number integer not null,
     session_id text,
-    message_id text unique,
+    message_id text collate "C" unique,
     outcome public.attempt_outcome not null default 'claimed',
     error_code text,
     error_message text,
@@ -241,8 +241,9 @@ end
 $$;
 revoke all on function private.complete_recipient() from public, anon, authenticated;
 comment on function private.complete_recipient() is
-    'Before a recipient is written: a contact has one member, processing has a lease, sent has a time, whoever writes it.';
-create trigger complete_recipient before insert or update on public.notification_campaign_recipients
+    'Before a recipient is inserted or its status set: a contact has one member, processing has a lease, sent has a time, whoever writes it.';
+-- not on every update: receipts change counts alone, a thousand rows at a time
+create trigger complete_recipient before insert or update of status on public.notification_campaign_recipients
     for each row execute function private.complete_recipient();
 
 -- ---------------------------------------------------------------------------------------------------------------------

@@ -149,15 +149,17 @@ comment on function public.finalize_campaigns() is
 -- ---------------------------------------------------------------------------------------------------------------------
 
 create type private.recipient_change as (
-    -- +1 for a row as it is now, -1 for the row it was
-    n integer,
     campaign_id uuid,
     status public.recipient_status,
-    member_count integer,
-    delivered_count integer,
-    read_count integer,
+    -- rows that came into this status less rows that left it, and what they carry, likewise
+    row_count bigint,
+    member_count bigint,
+    reached_count bigint,
+    delivered_count bigint,
+    read_count bigint,
     cost numeric
 );
+comment on type private.recipient_change is 'What changed rows of one campaign and status mean for its counters.';
 
 create function private.append_counter_deltas(p_changes private.recipient_change[])
 returns void
@@ -172,18 +174,18 @@ begin
     with changed as (
         select
             c.campaign_id,
-            sum(c.n) as total_count,
-            coalesce(sum(c.n) filter (where c.status = 'pending'), 0) as pending_count,
-            coalesce(sum(c.n) filter (where c.status = 'processing'), 0) as processing_count,
-            coalesce(sum(c.n) filter (where c.status = 'unconfirmed'), 0) as unconfirmed_count,
-            coalesce(sum(c.n) filter (where c.status = 'sent'), 0) as sent_count,
-            coalesce(sum(c.n) filter (where c.status = 'failed'), 0) as failed_count,
-            coalesce(sum(c.n) filter (where c.status = 'skipped'), 0) as skipped_count,
-            coalesce(sum(c.n * c.member_count), 0) as audience_count,
-            coalesce(sum(c.n) filter (where c.delivered_count > 0), 0) as reached_count,
-            sum(c.n * c.delivered_count) as delivered_count,
-            sum(c.n * c.read_count) as read_count,
-            coalesce(sum(c.n * c.cost), 0) as cost
+            sum(c.row_count) as total_count,
+            coalesce(sum(c.row_count) filter (where c.status = 'pending'), 0) as pending_count,
+            coalesce(sum(c.row_count) filter (where c.status = 'processing'), 0) as processing_count,
+            coalesce(sum(c.row_count) filter (where c.status = 'unconfirmed'), 0) as unconfirmed_count,
+            coalesce(sum(c.row_count) filter (where c.status = 'sent'), 0) as sent_count,
+            coalesce(sum(c.row_count) filter (where c.status = 'failed'), 0) as failed_count,
+            coalesce(sum(c.row_count) filter (where c.status = 'skipped'), 0) as skipped_count,
+            sum(c.member_count) as audience_count,
+            sum(c.reached_count) as reached_count,
+            sum(c.delivered_count) as delivered_count,
+            sum(c.read_count) as read_count,
+            sum(c.cost) as cost
         from unnest(p_changes) c
         group by c.campaign_id
     ),
@@ -238,8 +240,12 @@ set search_path = ''
 as $$
 begin
     perform private.append_counter_deltas(array(
-        select (1, n.campaign_id, n.status, n.member_count, n.delivered_count, n.read_count, n.cost)::private.recipient_change
+        select (
+            n.campaign_id, n.status, count(*), coalesce(sum(n.member_count), 0), count(*) filter (where n.delivered_count > 0),
+            sum(n.delivered_count), sum(n.read_count), coalesce(sum(n.cost), 0)
+        )::private.recipient_change
         from new_rows n
+        group by n.campaign_id, n.status
     ));
     return null;
 end
@@ -259,11 +265,19 @@ set search_path = ''
 as $$
 begin
     perform private.append_counter_deltas(array(
-        select (1, n.campaign_id, n.status, n.member_count, n.delivered_count, n.read_count, n.cost)::private.recipient_change
+        select (
+            n.campaign_id, n.status, count(*), coalesce(sum(n.member_count), 0), count(*) filter (where n.delivered_count > 0),
+            sum(n.delivered_count), sum(n.read_count), coalesce(sum(n.cost), 0)
+        )::private.recipient_change
         from new_rows n
+        group by n.campaign_id, n.status
         union all
-        select (-1, o.campaign_id, o.status, o.member_count, o.delivered_count, o.read_count, o.cost)::private.recipient_change
+        select (
+            o.campaign_id, o.status, -count(*), -coalesce(sum(o.member_count), 0), -count(*) filter (where o.delivered_count > 0),
+            -sum(o.delivered_count), -sum(o.read_count), -coalesce(sum(o.cost), 0)
+        )::private.recipient_change
         from old_rows o
+        group by o.campaign_id, o.status
     ));
     return null;
 end
@@ -283,8 +297,12 @@ set search_path = ''
 as $$
 begin
     perform private.append_counter_deltas(array(
-        select (-1, o.campaign_id, o.status, o.member_count, o.delivered_count, o.read_count, o.cost)::private.recipient_change
+        select (
+            o.campaign_id, o.status, -count(*), -coalesce(sum(o.member_count), 0), -count(*) filter (where o.delivered_count > 0),
+            -sum(o.delivered_count), -sum(o.read_count), -coalesce(sum(o.cost), 0)
+        )::private.recipient_change
         from old_rows o
+        group by o.campaign_id, o.status
     ));
     return null;
 end

@@ -9,7 +9,8 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 
 create table private.message_ids (
-    message_id text primary key,
+    -- collated by bytes, here and wherever an id stands: cheaper to compare, and one order for all locks
+    message_id text collate "C" primary key,
     -- null while only receipts have named this id
     recipient_id uuid references public.notification_campaign_recipients (id) on delete cascade
 )
@@ -20,9 +21,9 @@ comment on table private.message_ids is
 create index message_ids_recipient on private.message_ids (recipient_id);
 
 create table public.message_receipts (
-    message_id text not null,
+    message_id text collate "C" not null,
     -- canonical: no device suffix; '' stands for nobody named
-    reader text not null,
+    reader text collate "C" not null,
     -- No foreign key: a receipt may come before its message, and checking one would cost as much as counting.
     -- The row of private.message_ids is what links them; forget_receipts removes what a deleted recipient leaves.
     recipient_id uuid,
@@ -77,22 +78,22 @@ create index webhook_events_to_replay on private.webhook_events (id) where repla
 -- reading what providers write
 -- ---------------------------------------------------------------------------------------------------------------------
 
+-- The next functions have a parsed body instead of a search path: that pins every name as well, and lets the planner inline them.
+
 create function private.canonical_reader(p_reader text)
 returns text
 language sql
 immutable
-set search_path = ''
-as $$
-    select case
-        when p_reader is null then ''
-        when p_reader !~ '[:_\s]|@c\.us$' then p_reader
-        -- 91987:12@s.whatsapp.net and 91987_1:12@s.whatsapp.net are devices of 91987@s.whatsapp.net
-        else regexp_replace(
-            regexp_replace(btrim(p_reader), '^([^@:_]+)(_\d+)?(:\d+)?(@|$)', '\1\4'),
-            '@c\.us$', '@s.whatsapp.net'
-        )
-    end
-$$;
+return case
+    when p_reader is null then ''
+    -- nearly all of them; a regular expression would cost more than storing the receipt
+    when strpos(p_reader, ':') = 0 and strpos(p_reader, '_') = 0 and strpos(p_reader, ' ') = 0 and right(p_reader, 5) <> '@c.us' then p_reader
+    -- 91987:12@s.whatsapp.net and 91987_1:12@s.whatsapp.net are devices of 91987@s.whatsapp.net
+    else regexp_replace(
+        regexp_replace(btrim(p_reader), '^([^@:_]+)(_\d+)?(:\d+)?(@|$)', '\1\4'),
+        '@c\.us$', '@s.whatsapp.net'
+    )
+end;
 revoke all on function private.canonical_reader(text) from public, anon, authenticated;
 grant execute on function private.canonical_reader(text) to service_role;
 comment on function private.canonical_reader(text) is 'A reader without device and agent suffix, in one spelling; empty for nobody.';
@@ -101,16 +102,14 @@ create function private.event_time(p_time text)
 returns timestamptz
 language sql
 stable
-set search_path = ''
-as $$
-    select case
-        when p_time is null then now()
-        when p_time ~ '^\d{1,10}(\.\d+)?$' then to_timestamp(p_time::double precision)
-        when p_time ~ '^\d{11,13}(\.\d+)?$' then to_timestamp(p_time::double precision / 1000)
-        when p_time ~ '^\d{4}-\d\d-\d\d' and pg_input_is_valid(p_time, 'timestamptz') then p_time::timestamptz
-        else now()
-    end
-$$;
+return case
+    when p_time is null then now()
+    when ltrim(p_time, '0123456789') = '' and length(p_time) between 1 and 10 then to_timestamp(p_time::double precision)
+    when ltrim(p_time, '0123456789') = '' and length(p_time) between 11 and 13 then to_timestamp(p_time::double precision / 1000)
+    when p_time ~ '^\d{1,10}\.\d{1,9}$' then to_timestamp(p_time::double precision)
+    when p_time ~ '^\d{4}-\d\d-\d\d' and pg_input_is_valid(p_time, 'timestamptz') then p_time::timestamptz
+    else now()
+end;
 revoke all on function private.event_time(text) from public, anon, authenticated;
 grant execute on function private.event_time(text) to service_role;
 comment on function private.event_time(text) is
@@ -167,14 +166,29 @@ create function private.counted_people(p_member_count integer, p_identified inte
 returns integer
 language sql
 immutable
-set search_path = ''
-as $$
-    select least(coalesce(p_member_count, 999999), greatest(p_identified, p_anonymous, p_at_least))
-$$;
+return least(coalesce(p_member_count, 999999), greatest(p_identified, p_anonymous, p_at_least));
 revoke all on function private.counted_people(integer, integer, integer, integer) from public, anon, authenticated;
 grant execute on function private.counted_people(integer, integer, integer, integer) to service_role;
 comment on function private.counted_people(integer, integer, integer, integer) is
     'The people behind identified and anonymous reports: the larger of the two, never more than there are members.';
+
+create function private.identified_people(p_recipient_id uuid)
+returns table (delivered integer, read integer)
+language sql
+stable
+set search_path = ''
+as $$
+    select
+        count(distinct m.reader) filter (where m.delivered_at is not null)::integer,
+        count(distinct m.reader) filter (where m.read_at is not null)::integer
+    from private.message_ids i
+    join public.message_receipts m on m.message_id = i.message_id
+    where i.recipient_id = p_recipient_id and m.reader <> ''
+$$;
+revoke all on function private.identified_people(uuid) from public, anon, authenticated;
+grant execute on function private.identified_people(uuid) to service_role;
+comment on function private.identified_people(uuid) is
+    'The people who received and read a recipient''s message, each once however many messages went out, counted from their receipts.';
 
 create function private.recount_members()
 returns trigger
@@ -186,6 +200,7 @@ begin
     new.delivered_count := private.counted_people(
         new.member_count, new.identified_delivered_count, new.anonymous_delivered_count, new.read_count
     );
+    new.updated_at := now();
     return new;
 end
 $$;
@@ -224,9 +239,8 @@ comment on function public.increment_delivered_count(uuid) is
 
 create type private.receipt_change as (
     recipient_id uuid,
-    -- one of the messages that changed; when several did, or it is not the recipient's own, people are recounted
-    message_id text,
-    message_count integer,
+    message_id text collate "C",
+    -- people, by how many the receipts of this message changed
     delivered integer,
     read integer,
     anonymous_delivered integer,
@@ -236,73 +250,35 @@ create type private.receipt_change as (
     error_code text,
     error_message text
 );
+comment on type private.receipt_change is 'What changed receipts of one message mean for its recipient.';
 
-create type private.receipt_row as (
-    -- +1 for a row as it is now, -1 for the row it was
-    n integer,
-    message_id text,
-    reader text,
-    recipient_id uuid,
-    delivered boolean,
-    read boolean,
-    anonymous_delivered_count integer,
-    anonymous_read_count integer,
-    sent boolean,
-    failed boolean,
-    error_code text,
-    error_message text
-);
-
-create function private.apply_receipts(p_rows private.receipt_row[])
+create function private.apply_receipts(p_changes private.receipt_change[])
 returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
-    v_changes private.receipt_change[];
-    v_recipient_ids uuid[];
     v_recounted uuid[];
     v_unsettled boolean;
 begin
-    select array_agg((
-        c.recipient_id, c.message_id, c.message_count, c.delivered, c.read, c.anonymous_delivered, c.anonymous_read,
-        c.delivered > 0 or c.anonymous_delivered > 0 or c.anonymous_read > 0 or c.sent > 0, c.failed > 0,
-        c.error_code, c.error_message
-    )::private.receipt_change order by c.recipient_id), array_agg(c.recipient_id)
-    into v_changes, v_recipient_ids
-    from (
-        select
-            r.recipient_id,
-            min(r.message_id) as message_id,
-            count(distinct r.message_id) as message_count,
-            coalesce(sum(r.n) filter (where r.delivered and r.reader <> ''), 0) as delivered,
-            coalesce(sum(r.n) filter (where r.read and r.reader <> ''), 0) as read,
-            sum(r.n * r.anonymous_delivered_count) as anonymous_delivered,
-            sum(r.n * r.anonymous_read_count) as anonymous_read,
-            coalesce(sum(r.n) filter (where r.sent), 0) as sent,
-            coalesce(sum(r.n) filter (where r.failed), 0) as failed,
-            max(r.error_code) filter (where r.n > 0 and r.failed) as error_code,
-            max(r.error_message) filter (where r.n > 0 and r.failed) as error_message
-        from unnest(p_rows) r
-        where r.recipient_id is not null
-        group by r.recipient_id
-    ) as c;
-    if v_changes is null then
-        return;
-    end if;
-
     select
-        array_agg(r.id) filter (where c.message_count > 1 or r.attempt_count > 1 or r.message_id <> c.message_id),
-        coalesce(bool_or(r.status <> 'sent' and (c.proves_send or c.failed)), false)
+        array_agg(r.id) filter (where r.attempt_count > 1 or r.message_id <> c.message_id or c.message_count > 1),
+        coalesce(bool_or(r.status <> 'sent' and c.is_evidence), false)
     into v_recounted, v_unsettled
     from (
         select l.id, l.status, l.attempt_count, l.message_id
         from public.notification_campaign_recipients l
-        where l.id = any (v_recipient_ids)
+        where l.id = any (array(select c.recipient_id from unnest(p_changes) c))
         order by l.id
         for no key update
     ) as r
-    join unnest(v_changes) c on c.recipient_id = r.id;
+    join (
+        select
+            u.recipient_id, min(u.message_id) as message_id, count(*) as message_count,
+            bool_or(u.proves_send or u.failed) as is_evidence
+        from unnest(p_changes) u
+        group by u.recipient_id
+    ) as c on c.recipient_id = r.id;
 
     update public.notification_campaign_recipients r
     set identified_delivered_count = r.identified_delivered_count + c.delivered,
@@ -315,13 +291,14 @@ begin
         delivered_count = private.counted_people(
             r.member_count, r.identified_delivered_count + c.delivered, r.anonymous_delivered_count + c.anonymous_delivered,
             greatest(r.identified_read_count + c.read, r.anonymous_read_count + c.anonymous_read)
-        )
-    from unnest(v_changes) c
-    where r.id = c.recipient_id and r.id <> all (coalesce(v_recounted, '{}'));
+        ),
+        updated_at = now()
+    from unnest(p_changes) c
+    where r.id = c.recipient_id and (v_recounted is null or r.id <> all (v_recounted));
 
     if v_recounted is not null then
         -- Sent twice, so that one person may have two receipts: people are counted, not receipts. The rows are locked,
-        -- so everything that others changed for them is either committed, and seen here, or will come after us.
+        -- so what others changed for them is either committed, and seen here, or will come after us.
         update public.notification_campaign_recipients r
         set identified_delivered_count = p.delivered,
             identified_read_count = p.read,
@@ -331,64 +308,56 @@ begin
             delivered_count = private.counted_people(
                 r.member_count, p.delivered, r.anonymous_delivered_count + c.anonymous_delivered,
                 greatest(p.read, r.anonymous_read_count + c.anonymous_read)
-            )
-        from unnest(v_changes) c
-        cross join lateral (
+            ),
+            updated_at = now()
+        from (
             select
-                count(distinct m.reader) filter (where m.delivered_at is not null)::integer as delivered,
-                count(distinct m.reader) filter (where m.read_at is not null)::integer as read
-            from private.message_ids i
-            join public.message_receipts m on m.message_id = i.message_id
-            where i.recipient_id = c.recipient_id and m.reader <> ''
-        ) as p
+                u.recipient_id,
+                sum(u.anonymous_delivered)::integer as anonymous_delivered,
+                sum(u.anonymous_read)::integer as anonymous_read
+            from unnest(p_changes) u
+            group by u.recipient_id
+        ) as c
+        cross join lateral private.identified_people(c.recipient_id) p
         where r.id = c.recipient_id and r.id = any (v_recounted);
     end if;
 
     if v_unsettled then
         -- a receipt proves the send; a failure counts only against what is still open
         update public.send_attempts a
-        set outcome = case when f.failed and not f.proved then 'failed'::public.attempt_outcome else 'sent' end,
-            error_code = coalesce(f.error_code, a.error_code),
-            error_message = coalesce(f.error_message, a.error_message),
+        set outcome = case when c.proves_send then 'sent'::public.attempt_outcome else greatest(a.outcome, 'failed') end,
+            error_code = coalesce(c.error_code, a.error_code),
+            error_message = coalesce(c.error_message, a.error_message),
             finished_at = coalesce(a.finished_at, now())
-        from (
-            select
-                r.message_id,
-                bool_or(r.n > 0 and (r.delivered or r.sent or r.anonymous_delivered_count + r.anonymous_read_count > 0)) as proved,
-                bool_or(r.n > 0 and r.failed) as failed,
-                max(r.error_code) filter (where r.n > 0 and r.failed) as error_code,
-                max(r.error_message) filter (where r.n > 0 and r.failed) as error_message
-            from unnest(p_rows) r
-            where r.recipient_id is not null
-            group by r.message_id
-        ) as f
-        where a.message_id = f.message_id and (f.proved or f.failed) and a.outcome <> 'sent';
+        from unnest(p_changes) c
+        where a.message_id = c.message_id and (c.proves_send or c.failed);
 
         update public.notification_campaign_recipients r
         set status = case when c.proves_send then 'sent'::public.recipient_status else 'failed' end,
             message_id = coalesce(r.message_id, c.message_id),
             lease_expires_at = null,
-            error_code = case when c.proves_send then null else coalesce(c.error_code, r.error_code) end,
-            error_message = case when c.proves_send then null else coalesce(c.error_message, 'The provider reported a failure without a reason.') end
-        from unnest(v_changes) c
+            error_code = case when not c.proves_send then coalesce(c.error_code, r.error_code) end,
+            error_message = case
+                when not c.proves_send then coalesce(c.error_message, 'The provider reported a failure without a reason.')
+            end
+        from (
+            -- the strongest evidence for each recipient; an older attempt's failure says nothing about the one in flight
+            select distinct on (u.recipient_id) u.*, coalesce(a.attempt_number, 0) as attempt_number
+            from unnest(p_changes) u
+            left join public.send_attempts a on a.message_id = u.message_id
+            where u.proves_send or u.failed
+            order by u.recipient_id, u.proves_send desc, a.attempt_number desc nulls last
+        ) as c
         where r.id = c.recipient_id
             and (
                 (c.proves_send and r.status <> 'sent')
-                or (
-                    c.failed and r.status in ('pending', 'processing', 'unconfirmed')
-                    -- an older attempt's failure says nothing about the one in flight
-                    and not exists (
-                        select 1
-                        from public.send_attempts a
-                        where a.message_id = c.message_id and a.attempt_number <> r.attempt_count
-                    )
-                )
+                or (not c.proves_send and r.status in ('pending', 'processing', 'unconfirmed') and c.attempt_number in (0, r.attempt_count))
             );
     end if;
 end
 $$;
-revoke all on function private.apply_receipts(private.receipt_row[]) from public, anon, authenticated;
-comment on function private.apply_receipts(private.receipt_row[]) is
+revoke all on function private.apply_receipts(private.receipt_change[]) from public, anon, authenticated;
+comment on function private.apply_receipts(private.receipt_change[]) is
     'Brings changed receipts home: the counts of their recipients, and the send they prove or fail. Locks recipients in id order.';
 
 create function private.apply_inserted_receipts()
@@ -398,17 +367,25 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+    v_changes private.receipt_change[];
 begin
-    perform private.apply_receipts(array(
+    v_changes := array(
         select (
-            1, n.message_id, n.reader, n.recipient_id, n.delivered_at is not null, n.read_at is not null,
-            n.anonymous_delivered_count, n.anonymous_read_count, n.sent_at is not null,
+            n.recipient_id, n.message_id, count(n.delivered_at), count(n.read_at),
+            sum(n.anonymous_delivered_count), sum(n.anonymous_read_count),
+            count(n.delivered_at) + count(n.sent_at) + sum(n.anonymous_delivered_count + n.anonymous_read_count) > 0,
             -- one participant's failure is not the group's
-            n.failed_at is not null and n.reader = '', n.error_code, n.error_message
-        )::private.receipt_row
+            bool_or(n.reader = '' and n.failed_at is not null),
+            max(n.error_code) filter (where n.reader = ''), max(n.error_message) filter (where n.reader = '')
+        )::private.receipt_change
         from new_rows n
         where n.recipient_id is not null
-    ));
+        group by n.recipient_id, n.message_id
+    );
+    if v_changes <> '{}' then
+        perform private.apply_receipts(v_changes);
+    end if;
     return null;
 end
 $$;
@@ -418,39 +395,47 @@ create trigger apply_inserted_receipts after insert on public.message_receipts
     referencing new table as new_rows
     for each statement execute function private.apply_inserted_receipts();
 
-create function private.apply_updated_receipts()
+create function private.apply_changed_receipts()
 returns trigger
 language plpgsql
 -- definer because a receipt may be written by whoever may, its consequences by nobody else
 security definer
 set search_path = ''
 as $$
+declare
+    v_changes private.receipt_change[];
 begin
-    perform private.apply_receipts(array(
+    v_changes := array(
         select (
-            1, n.message_id, n.reader, n.recipient_id, n.delivered_at is not null, n.read_at is not null,
-            n.anonymous_delivered_count, n.anonymous_read_count, n.sent_at is not null,
-            n.failed_at is not null and n.reader = '', n.error_code, n.error_message
-        )::private.receipt_row
-        from new_rows n
+            n.recipient_id, n.message_id,
+            coalesce(sum(n.n) filter (where n.delivered_at is not null), 0),
+            coalesce(sum(n.n) filter (where n.read_at is not null), 0),
+            sum(n.n * n.anonymous_delivered_count), sum(n.n * n.anonymous_read_count),
+            count(*) filter (where n.n > 0 and (
+                n.delivered_at is not null or n.sent_at is not null or n.anonymous_delivered_count + n.anonymous_read_count > 0
+            )) > 0,
+            coalesce(bool_or(n.n > 0 and n.reader = '' and n.failed_at is not null), false),
+            max(n.error_code) filter (where n.n > 0 and n.reader = ''), max(n.error_message) filter (where n.n > 0 and n.reader = '')
+        )::private.receipt_change
+        from (
+            select 1 as n, w.* from new_rows w
+            union all
+            select -1 as n, o.* from old_rows o
+        ) as n
         where n.recipient_id is not null
-        union all
-        select (
-            -1, o.message_id, o.reader, o.recipient_id, o.delivered_at is not null, o.read_at is not null,
-            o.anonymous_delivered_count, o.anonymous_read_count, o.sent_at is not null,
-            o.failed_at is not null and o.reader = '', o.error_code, o.error_message
-        )::private.receipt_row
-        from old_rows o
-        where o.recipient_id is not null
-    ));
+        group by n.recipient_id, n.message_id
+    );
+    if v_changes <> '{}' then
+        perform private.apply_receipts(v_changes);
+    end if;
     return null;
 end
 $$;
-revoke all on function private.apply_updated_receipts() from public, anon, authenticated;
-comment on function private.apply_updated_receipts() is 'After receipts were updated or adopted: what that changes for their recipients.';
-create trigger apply_updated_receipts after update on public.message_receipts
+revoke all on function private.apply_changed_receipts() from public, anon, authenticated;
+comment on function private.apply_changed_receipts() is 'After receipts were updated or adopted: what that changes for their recipients.';
+create trigger apply_changed_receipts after update on public.message_receipts
     referencing old table as old_rows new table as new_rows
-    for each statement execute function private.apply_updated_receipts();
+    for each statement execute function private.apply_changed_receipts();
 
 create function private.apply_deleted_receipts()
 returns trigger
@@ -459,16 +444,21 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+    v_changes private.receipt_change[];
 begin
-    perform private.apply_receipts(array(
+    v_changes := array(
         select (
-            -1, o.message_id, o.reader, o.recipient_id, o.delivered_at is not null, o.read_at is not null,
-            o.anonymous_delivered_count, o.anonymous_read_count, o.sent_at is not null,
-            o.failed_at is not null and o.reader = '', o.error_code, o.error_message
-        )::private.receipt_row
+            o.recipient_id, o.message_id, -count(o.delivered_at), -count(o.read_at),
+            -sum(o.anonymous_delivered_count), -sum(o.anonymous_read_count), false, false, null, null
+        )::private.receipt_change
         from old_rows o
         where o.recipient_id is not null
-    ));
+        group by o.recipient_id, o.message_id
+    );
+    if v_changes <> '{}' then
+        perform private.apply_receipts(v_changes);
+    end if;
     return null;
 end
 $$;
@@ -489,10 +479,10 @@ set search_path = ''
 as $$
 begin
     insert into private.message_ids (message_id)
-    select distinct u.message_id
+    select distinct u.message_id collate "C" as message_id
     from unnest(p_message_ids) as u (message_id)
     where u.message_id is not null
-    order by u.message_id
+    order by message_id
     on conflict (message_id) do nothing;
     perform 1
     from private.message_ids i
@@ -623,14 +613,11 @@ create function private.is_receipt(p_event jsonb)
 returns boolean
 language sql
 immutable
-set search_path = ''
-as $$
-    select coalesce(
+return coalesce(
         p_event ->> 'event' in ('message_delivered', 'message_read', 'message_played', 'message_sent', 'message_failed')
         and p_event ->> 'messageId' <> '',
         false
-    )
-$$;
+    );
 revoke all on function private.is_receipt(jsonb) from public, anon, authenticated;
 grant execute on function private.is_receipt(jsonb) to service_role;
 comment on function private.is_receipt(jsonb) is 'Whether record_receipts can apply an event: a known event that names its message.';
@@ -639,18 +626,33 @@ create function private.reported_kinds(p_receipt public.message_receipts)
 returns integer
 language sql
 immutable
-set search_path = ''
-as $$
-    select (p_receipt.delivered_at is not null)::integer
+return (p_receipt.delivered_at is not null)::integer
         + 2 * (p_receipt.read_at is not null)::integer
         + 4 * (p_receipt.played_at is not null)::integer
         + 8 * (p_receipt.sent_at is not null)::integer
-        + 16 * (p_receipt.failed_at is not null)::integer
-$$;
+        + 16 * (p_receipt.failed_at is not null)::integer;
 revoke all on function private.reported_kinds(public.message_receipts) from public, anon, authenticated;
 grant execute on function private.reported_kinds(public.message_receipts) to service_role;
 comment on function private.reported_kinds(public.message_receipts) is
     'What is known of a receipt as a bit mask: 1 delivered, 2 read, 4 played, 8 sent, 16 failed.';
+
+create type private.receipt_fact as (
+    message_id text collate "C",
+    reader text collate "C",
+    -- bit mask as in message_receipts.last_change
+    kinds integer,
+    delivered_at timestamptz,
+    read_at timestamptz,
+    played_at timestamptz,
+    sent_at timestamptz,
+    failed_at timestamptz,
+    error_code text,
+    error_message text,
+    session_id text,
+    anonymous_delivered_count integer,
+    anonymous_read_count integer
+);
+comment on type private.receipt_fact is 'What a batch says of one message and reader.';
 
 create function public.record_receipts(p_receipts jsonb)
 returns jsonb
@@ -658,69 +660,22 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    v_message_ids text[];
+    v_facts private.receipt_fact[];
     v_unknown text[];
     v_events integer;
     v_recorded integer;
     v_parked integer;
     v_journaled integer := 0;
-    v_receipts jsonb := p_receipts;
 begin
     if jsonb_typeof(p_receipts) is distinct from 'array' then
         raise invalid_parameter_value using
             message = format('p_receipts must be an array of receipts, not %s', coalesce(jsonb_typeof(p_receipts), 'null'));
     end if;
 
-    select array_agg(distinct e.receipt ->> 'messageId'), count(*)
-    into v_message_ids, v_events
-    from jsonb_array_elements(p_receipts) as e (receipt)
-    where private.is_receipt(e.receipt);
-
-    if v_events < jsonb_array_length(p_receipts) then
-        v_journaled := private.journal_undigested('receipt', array(
-            select e.receipt
-            from jsonb_array_elements(p_receipts) as e (receipt)
-            where not private.is_receipt(e.receipt)
-        ));
-        v_receipts := (
-            select jsonb_agg(e.receipt)
-            from jsonb_array_elements(p_receipts) as e (receipt)
-            where private.is_receipt(e.receipt)
-        );
-    end if;
-    if v_events = 0 then
-        return jsonb_build_object('recorded', 0, 'duplicates', 0, 'parked', 0, 'journaled', v_journaled);
-    end if;
-
-    v_unknown := array(
-        select u.message_id
-        from unnest(v_message_ids) as u (message_id)
-        where not exists (
-            select 1
-            from private.message_ids i
-            where i.message_id = u.message_id and i.recipient_id is not null
-        )
-        order by u.message_id
-    );
-    if v_unknown <> '{}' then
-        insert into private.message_ids (message_id)
-        select u.message_id
-        from unnest(v_unknown) as u (message_id)
-        order by u.message_id
-        on conflict (message_id) do nothing;
-        -- Whoever binds one of these ids waits until our receipts are committed, and then adopts them. If somebody bound
-        -- it while we waited for the row, the next statement sees that and nothing is parked.
-        perform 1
-        from private.message_ids i
-        where i.message_id = any (v_unknown) and i.recipient_id is null
-        order by i.message_id
-        for share;
-    end if;
-
-    with events as (
+    with events as materialized (
         select
-            e."messageId" as message_id,
-            private.canonical_reader(e.reader) as reader,
+            e."messageId" collate "C" as message_id,
+            private.canonical_reader(e.reader) collate "C" as reader,
             case e.event
                 when 'message_delivered' then 1
                 when 'message_read' then 2
@@ -732,41 +687,84 @@ begin
             e."sessionId" as session_id,
             e."errorCode" as error_code,
             e."errorMessage" as error_message
-        from jsonb_to_recordset(v_receipts) as e (
+        from jsonb_to_recordset(p_receipts) as e (
             event text, "messageId" text, reader text, "sessionId" text, "timestamp" text, "errorCode" text, "errorMessage" text
         )
     ),
     facts as (
         select
+            (
+                v.message_id,
+                v.reader,
+                bit_or(v.kind),
+                -- read implies delivered, played implies read
+                min(v.occurred_at) filter (where v.kind <= 4 and v.reader <> ''),
+                min(v.occurred_at) filter (where v.kind in (2, 4) and v.reader <> ''),
+                min(v.occurred_at) filter (where v.kind = 4 and v.reader <> ''),
+                min(v.occurred_at) filter (where v.kind = 8),
+                min(v.occurred_at) filter (where v.kind = 16),
+                max(v.error_code),
+                max(v.error_message),
+                min(v.session_id),
+                count(*) filter (where v.kind = 1 and v.reader = ''),
+                count(*) filter (where v.kind in (2, 4) and v.reader = '')
+            )::private.receipt_fact as fact,
             v.message_id,
             v.reader,
-            bit_or(v.kind) as kinds,
-            min(v.occurred_at) filter (where v.kind <= 4 and v.reader <> '') as delivered_at,
-            min(v.occurred_at) filter (where v.kind in (2, 4) and v.reader <> '') as read_at,
-            min(v.occurred_at) filter (where v.kind = 4 and v.reader <> '') as played_at,
-            min(v.occurred_at) filter (where v.kind = 8) as sent_at,
-            min(v.occurred_at) filter (where v.kind = 16) as failed_at,
-            max(v.error_code) as error_code,
-            max(v.error_message) as error_message,
-            min(v.session_id) as session_id,
-            count(*) filter (where v.kind = 1 and v.reader = '') as anonymous_delivered_count,
-            count(*) filter (where v.kind in (2, 4) and v.reader = '') as anonymous_read_count
+            count(*) as event_count
         from events v
+        where v.kind is not null and v.message_id <> ''
         group by v.message_id, v.reader
-    ),
-    written as (
+    )
+    select
+        -- sorted: every batch takes its locks in the same order
+        coalesce(array_agg(f.fact order by f.message_id, f.reader), '{}'),
+        coalesce(sum(f.event_count), 0)
+    into v_facts, v_events
+    from facts f;
+
+    if v_events < jsonb_array_length(p_receipts) then
+        v_journaled := private.journal_undigested('receipt', array(
+            select e.receipt
+            from jsonb_array_elements(p_receipts) as e (receipt)
+            where not private.is_receipt(e.receipt)
+        ));
+    end if;
+
+    v_unknown := array(
+        select u.message_id
+        from (select distinct f.message_id from unnest(v_facts) f) as u
+        where (select i.recipient_id from private.message_ids i where i.message_id = u.message_id) is null
+        order by u.message_id
+    );
+    if v_unknown <> '{}' then
+        insert into private.message_ids (message_id)
+        select u.message_id
+        from unnest(v_unknown) as u (message_id)
+        order by u.message_id collate "C"
+        on conflict (message_id) do nothing;
+        -- Whoever binds one of these ids waits until our receipts are committed, and then adopts them. If somebody bound
+        -- it while we waited for the row, the next statement sees that and nothing is parked.
+        perform 1
+        from private.message_ids i
+        where i.message_id = any (v_unknown) and i.recipient_id is null
+        order by i.message_id
+        for share;
+    end if;
+
+    with written as (
         insert into public.message_receipts as m (
             message_id, reader, recipient_id, delivered_at, read_at, played_at, sent_at, failed_at, error_code, error_message,
             session_id, anonymous_delivered_count, anonymous_read_count, last_change
         )
         select
-            f.message_id, f.reader, i.recipient_id, f.delivered_at, f.read_at, f.played_at, f.sent_at, f.failed_at, f.error_code,
-            f.error_message, f.session_id, f.anonymous_delivered_count, f.anonymous_read_count,
+            f.message_id, f.reader,
+            (select i.recipient_id from private.message_ids i where i.message_id = f.message_id),
+            f.delivered_at, f.read_at, f.played_at, f.sent_at, f.failed_at, f.error_code, f.error_message, f.session_id,
+            f.anonymous_delivered_count, f.anonymous_read_count,
             -- an anonymous report is counted, not remembered
             case when f.reader = '' then f.kinds & 24 else f.kinds end
-        from facts f
-        left join private.message_ids i on i.message_id = f.message_id
-        order by f.message_id, f.reader
+        from unnest(v_facts) f
         on conflict (message_id, reader) do update set
             delivered_at = coalesce(m.delivered_at, excluded.delivered_at),
             read_at = coalesce(m.read_at, excluded.read_at),
@@ -781,19 +779,25 @@ begin
             last_change = excluded.last_change & ~private.reported_kinds(m)
         where (excluded.last_change & ~private.reported_kinds(m)) <> 0
             or excluded.anonymous_delivered_count + excluded.anonymous_read_count > 0
-        returning m.message_id, m.reader, m.recipient_id, m.last_change
+        returning
+            m.recipient_id is null as is_parked,
+            bit_count(m.last_change::integer::bit(5)) as news_count,
+            case when m.reader = '' then m.message_id end as anonymous_message_id
     )
     select
-        coalesce(sum(w.fact_count) filter (where w.recipient_id is not null), 0),
-        coalesce(sum(w.fact_count) filter (where w.recipient_id is null), 0)
+        coalesce(sum(w.news_count + w.anonymous_count) filter (where not w.is_parked), 0),
+        coalesce(sum(w.news_count + w.anonymous_count) filter (where w.is_parked), 0)
     into v_recorded, v_parked
     from (
         select
-            n.recipient_id,
-            bit_count(n.last_change::integer::bit(5))
-                + case when n.reader = '' then f.anonymous_delivered_count + f.anonymous_read_count else 0 end as fact_count
+            n.is_parked,
+            n.news_count,
+            case when n.anonymous_message_id is null then 0 else (
+                select f.anonymous_delivered_count + f.anonymous_read_count
+                from unnest(v_facts) f
+                where f.message_id = n.anonymous_message_id and f.reader = ''
+            ) end as anonymous_count
         from written n
-        join facts f on f.message_id = n.message_id and f.reader = n.reader
     ) as w;
 
     -- keeps what readers have to sum short even where nothing else folds

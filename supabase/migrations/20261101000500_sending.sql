@@ -13,7 +13,7 @@ create type private.send_outcome as (
     -- null where nobody knows which attempt it was
     attempt_id uuid,
     outcome public.attempt_outcome,
-    message_id text,
+    message_id text collate "C",
     error_code text,
     error_message text,
     occurred_at timestamptz,
@@ -25,10 +25,7 @@ create function private.default_lease(p_channel public.campaign_channel)
 returns interval
 language sql
 immutable
-set search_path = ''
-as $$
-    select case p_channel when 'whatsapp_group' then interval '5 minutes' else interval '10 minutes' end
-$$;
+return case p_channel when 'whatsapp_group' then interval '5 minutes' else interval '10 minutes' end;
 revoke all on function private.default_lease(public.campaign_channel) from public, anon, authenticated;
 grant execute on function private.default_lease(public.campaign_channel) to service_role;
 comment on function private.default_lease(public.campaign_channel) is 'How long a claimed message may stay without confirmation before it is stale.';
@@ -486,14 +483,11 @@ create function private.is_send_callback(p_event jsonb)
 returns boolean
 language sql
 immutable
-set search_path = ''
-as $$
-    select coalesce(
+return coalesce(
         p_event ->> 'event' in ('message_sent', 'message_failed')
         and coalesce(nullif(p_event ->> 'clientMessageId', ''), nullif(p_event ->> 'messageId', ''), nullif(p_event ->> 'groupJid', '')) is not null,
         false
-    )
-$$;
+    );
 revoke all on function private.is_send_callback(jsonb) from public, anon, authenticated;
 grant execute on function private.is_send_callback(jsonb) to service_role;
 comment on function private.is_send_callback(jsonb) is 'Whether record_send_callback can look for the send an event is about.';

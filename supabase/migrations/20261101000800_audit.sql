@@ -36,18 +36,7 @@ language sql
 stable
 set search_path = ''
 as $$
-    with people as (
-        select
-            r.id,
-            count(distinct m.reader) filter (where m.delivered_at is not null)::integer as delivered,
-            count(distinct m.reader) filter (where m.read_at is not null)::integer as read
-        from public.notification_campaign_recipients r
-        left join private.message_ids i on i.recipient_id = r.id
-        left join public.message_receipts m on m.message_id = i.message_id and m.reader <> ''
-        where p_campaign_id is null or r.campaign_id = p_campaign_id
-        group by r.id
-    ),
-    recounted as (
+    with recounted as (
         select
             r.campaign_id, r.id as recipient_id, r.delivered_count, r.read_count,
             private.counted_people(
@@ -55,7 +44,8 @@ as $$
             ) as actual_delivered,
             private.counted_people(r.member_count, p.read, r.anonymous_read_count) as actual_read
         from public.notification_campaign_recipients r
-        join people p on p.id = r.id
+        cross join lateral private.identified_people(r.id) p
+        where p_campaign_id is null or r.campaign_id = p_campaign_id
     )
     select c.campaign_id, c.recipient_id, v.counter, v.stored, v.actual
     from recounted c
@@ -165,14 +155,7 @@ begin
             r.member_count, p.delivered, r.anonymous_delivered_count, greatest(p.read, r.anonymous_read_count)
         )
     from (select distinct f.recipient_id from private.recipient_discrepancies(p_campaign_id) f) as f
-    cross join lateral (
-        select
-            count(distinct m.reader) filter (where m.delivered_at is not null)::integer as delivered,
-            count(distinct m.reader) filter (where m.read_at is not null)::integer as read
-        from private.message_ids i
-        join public.message_receipts m on m.message_id = i.message_id
-        where i.recipient_id = f.recipient_id and m.reader <> ''
-    ) as p
+    cross join lateral private.identified_people(f.recipient_id) p
     where r.id = f.recipient_id;
 
     -- What a counter lacks is appended like any other delta. It was computed in this very statement's snapshot, so what
