@@ -58,6 +58,18 @@ begin
     order by r.id
     for no key update;
 
+    -- a message that may be requeued must not slip behind a campaign that is being cancelled
+    perform 1
+    from public.notification_campaigns c
+    where c.id = any (array(
+        select r.campaign_id
+        from unnest(p_outcomes) o
+        join public.notification_campaign_recipients r on r.id = o.recipient_id
+        where o.outcome in ('deferred', 'not_found')
+    ))
+    order by c.id
+    for no key update;
+
     -- one statement, so that the row, its attempts and the answer are decided on the same facts
     return query
     with known as (
@@ -292,7 +304,15 @@ begin
             order by g.id
             limit 1
         ) as s
-        where c.status = 'processing' and (p_channels is null or c.channel = any (p_channels))
+        where c.status = 'processing'
+            and (p_channels is null or c.channel = any (p_channels))
+            and exists (
+                select 1
+                from public.notification_campaign_recipients r
+                where r.campaign_id = c.id and r.status = 'pending' and r.next_attempt_at <= now()
+            )
+        -- shuffled: where there are more campaigns than places, luck is fair
+        order by random()
     );
     v_limited := array(select distinct s.session_id from unnest(v_sources) s where s.allowance is not null);
     if v_limited = '{}' then
@@ -315,15 +335,16 @@ begin
                 where a.session_id = s.session_id and a.claimed_at > now() - interval '1 minute'
             )
         )::private.send_source
-        from unnest(v_sources) s
+        from unnest(v_sources) with ordinality s
         where s.allowance is null or s.session_id = any (v_held)
+        order by s.ordinality
     );
 end
 $$;
 revoke all on function private.send_sources(public.campaign_channel[], text[]) from public, anon, authenticated;
 grant execute on function private.send_sources(public.campaign_channel[], text[]) to service_role;
 comment on function private.send_sources(public.campaign_channel[], text[]) is
-    'The processing campaigns with the sender each would use and what that sender may still send within the minute. Holds senders that have a limit.';
+    'The processing campaigns that have something due, shuffled, with the sender each would use and what it may still send within the minute. Holds senders that have a limit.';
 
 create function public.claim_recipients(
     p_limit integer default 50,
@@ -349,6 +370,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_sources private.send_source[] := private.send_sources(p_channels, p_exclude_sessions);
+    v_round private.send_source[];
     v_picked private.picked_recipient[];
     v_remaining integer := p_limit;
 begin
@@ -358,28 +380,23 @@ begin
     end if;
 
     -- every source gets the same share; what some do not need is shared again among the others
-    while v_remaining > 0 and cardinality(v_sources) > 0 loop
+    while v_remaining > 0 and v_sources <> '{}' loop
+        v_round := v_sources[1:v_remaining];
         v_picked := array(
             select (p.recipient_id, p.campaign_id, p.organization_id, p.channel, p.session_id)::private.picked_recipient
             from (
-                select
-                    d.*,
-                    row_number() over (partition by d.session_id order by d.place, d.turn) as session_place
+                select d.*, row_number() over (partition by d.session_id order by d.place, d.turn) as session_place
                 from (
                     select s.*, r.id as recipient_id, row_number() over (partition by s.campaign_id) as place
-                    from (
-                        select *, random() as turn
-                        from unnest(v_sources)
-                        where allowance is null or allowance > 0
-                        order by turn
-                        limit v_remaining
-                    ) as s
+                    from unnest(v_round) with ordinality as s (
+                        campaign_id, organization_id, channel, session_id, allowance, turn
+                    )
                     cross join lateral (
                         select q.id
                         from public.notification_campaign_recipients q
                         where q.campaign_id = s.campaign_id and q.status = 'pending' and q.next_attempt_at <= now()
                         order by q.next_attempt_at, q.id
-                        limit least(greatest(1, v_remaining / cardinality(v_sources)), coalesce(s.allowance, v_remaining))
+                        limit least(greatest(1, v_remaining / cardinality(v_round)), greatest(coalesce(s.allowance, v_remaining), 0))
                         for update skip locked
                     ) as r
                 ) as d
@@ -388,7 +405,10 @@ begin
             order by p.place, p.turn
             limit v_remaining
         );
-        exit when v_picked = '{}';
+        if v_picked = '{}' then
+            v_sources := v_sources[cardinality(v_round) + 1:];
+            continue;
+        end if;
         v_remaining := v_remaining - cardinality(v_picked);
 
         update public.notification_campaign_recipients r
@@ -418,13 +438,16 @@ begin
         join claimed c on c.id = a.recipient_id
         join public.notification_campaigns g on g.id = c.campaign_id;
 
+        -- those whose turn has not come yet, then those that had something
         v_sources := array(
             select (
                 s.campaign_id, s.organization_id, s.channel, s.session_id,
                 s.allowance - (select count(*) from unnest(v_picked) p where p.session_id = s.session_id)
             )::private.send_source
-            from unnest(v_sources) s
-            where exists (select 1 from unnest(v_picked) p where p.campaign_id = s.campaign_id)
+            from unnest(v_sources) with ordinality s
+            where s.ordinality > cardinality(v_round)
+                or exists (select 1 from unnest(v_picked) p where p.campaign_id = s.campaign_id)
+            order by s.ordinality <= cardinality(v_round), s.ordinality
         );
     end loop;
 end

@@ -16,8 +16,7 @@ begin
     into v_campaign
     from public.notification_campaigns c
     where c.id = p_campaign_id
-        and (v_is_service or c.organization_id in (select private.readable_organization_ids()))
-    for no key update;
+        and (v_is_service or c.organization_id in (select private.readable_organization_ids()));
     if not found then
         raise exception using
             errcode = 'PT404',
@@ -34,7 +33,7 @@ end
 $$;
 revoke all on function private.campaign_for_steering(uuid) from public, anon, authenticated;
 comment on function private.campaign_for_steering(uuid) is
-    'The campaign, locked, if the caller may steer it; PT404 for strangers, insufficient_privilege for viewers.';
+    'The campaign, if the caller may steer it; PT404 for strangers, insufficient_privilege for viewers.';
 
 create function private.move_campaign(
     p_campaign_id uuid,
@@ -49,20 +48,20 @@ as $$
 declare
     v_campaign public.notification_campaigns := private.campaign_for_steering(p_campaign_id);
 begin
-    if v_campaign.status = p_to then
-        -- said twice is said once
-        return v_campaign;
-    end if;
-    if v_campaign.status <> all (p_from) then
-        raise exception using
-            errcode = 'PT409',
-            message = format('a campaign that is %s cannot be %s', v_campaign.status, p_verb),
-            hint = format('It must be %s.', array_to_string(p_from, ' or '));
-    end if;
     update public.notification_campaigns c
     set status = p_to
-    where c.id = p_campaign_id
+    where c.id = p_campaign_id and c.status = any (p_from)
     returning c.* into v_campaign;
+    if not found then
+        select c.* into v_campaign from public.notification_campaigns c where c.id = p_campaign_id;
+        -- said twice is said once
+        if v_campaign.status is distinct from p_to then
+            raise exception using
+                errcode = 'PT409',
+                message = format('a campaign that is %s cannot be %s', v_campaign.status, p_verb),
+                hint = format('It must be %s.', array_to_string(p_from, ' or '));
+        end if;
+    end if;
     return v_campaign;
 end
 $$;
@@ -80,19 +79,11 @@ as $$
 declare
     v_campaign public.notification_campaigns := private.campaign_for_steering(p_campaign_id);
 begin
-    if v_campaign.status in ('draft', 'scheduled') then
-        if not exists (select 1 from public.notification_campaign_recipients r where r.campaign_id = p_campaign_id) then
-            raise exception using
-                errcode = 'PT409',
-                message = 'a campaign without recipients cannot be started',
-                hint = 'Insert rows into notification_campaign_recipients first.';
-        end if;
-        if v_campaign.content = '{}' then
-            raise exception using
-                errcode = 'PT409',
-                message = 'a campaign without content cannot be started',
-                hint = 'Set content, for instance to {"type": "text", "text": "Hello"}.';
-        end if;
+    if v_campaign.status in ('draft', 'scheduled') and v_campaign.content = '{}' then
+        raise exception using
+            errcode = 'PT409',
+            message = 'a campaign without content cannot be started',
+            hint = 'Set content, for instance to {"type": "text", "text": "Hello"}.';
     end if;
     return private.move_campaign(p_campaign_id, '{draft,scheduled}', 'processing', 'started');
 end
@@ -100,7 +91,7 @@ $$;
 revoke all on function public.start_campaign(uuid) from public, anon, authenticated;
 grant execute on function public.start_campaign(uuid) to authenticated, service_role;
 comment on function public.start_campaign(uuid) is
-    'Starts a draft or scheduled campaign now; answers it. Errors: PT404 (404) unknown, 42501 (403) not an operator, PT409 (409) wrong status, no recipients, no content.';
+    'Starts a draft or scheduled campaign now; answers it. Errors: PT404 (404) unknown, 42501 (403) not an operator, PT409 (409) wrong status or no content. A campaign without recipients waits for them.';
 
 create function public.pause_campaign(p_campaign_id uuid)
 returns public.notification_campaigns
@@ -145,20 +136,25 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_campaign public.notification_campaigns :=
-        private.move_campaign(p_campaign_id, '{draft,scheduled,processing,paused}', 'cancelled', 'cancelled');
+    v_campaign public.notification_campaigns := private.campaign_for_steering(p_campaign_id);
 begin
-    with unsent as (
-        select r.id
-        from public.notification_campaign_recipients r
-        where r.campaign_id = p_campaign_id and r.status = 'pending'
-        order by r.id
-        for no key update
-    )
+    -- recipients before campaigns, as everywhere; whoever requeues one holds the campaign, so none is missed below
+    perform 1
+    from public.notification_campaign_recipients r
+    where r.campaign_id = p_campaign_id and r.status = 'pending'
+    order by r.id
+    for no key update;
+    v_campaign := private.move_campaign(p_campaign_id, '{draft,scheduled,processing,paused}', 'cancelled', 'cancelled');
     update public.notification_campaign_recipients r
     set status = 'skipped', skip_reason = 'campaign_cancelled'
-    from unsent u
-    where r.id = u.id and r.status = 'pending';
+    where r.id = any (array(
+        select p.id
+        from public.notification_campaign_recipients p
+        where p.campaign_id = p_campaign_id and p.status = 'pending'
+        order by p.id
+        -- what is locked by others now is being claimed or settled
+        for no key update skip locked
+    ));
     return v_campaign;
 end
 $$;
@@ -178,23 +174,32 @@ declare
     v_campaign public.notification_campaigns := private.campaign_for_steering(p_campaign_id);
     v_retried integer;
 begin
+    -- recipients before campaigns, as everywhere
+    perform 1
+    from public.notification_campaign_recipients r
+    where r.campaign_id = p_campaign_id and r.status = 'failed'
+    order by r.id
+    for no key update;
+    select c.*
+    into v_campaign
+    from public.notification_campaigns c
+    where c.id = p_campaign_id
+    for no key update;
     if v_campaign.status not in ('processing', 'paused', 'completed') then
         raise exception using
             errcode = 'PT409',
             message = format('the failed recipients of a campaign that is %s cannot be retried', v_campaign.status),
             hint = 'It must be processing, paused or completed.';
     end if;
-    with failed as (
-        select r.id
-        from public.notification_campaign_recipients r
-        where r.campaign_id = p_campaign_id and r.status = 'failed'
-        order by r.id
-        for no key update
-    )
     update public.notification_campaign_recipients r
     set status = 'pending', next_attempt_at = now(), error_code = null, error_message = null
-    from failed f
-    where r.id = f.id and r.status = 'failed';
+    where r.id = any (array(
+        select f.id
+        from public.notification_campaign_recipients f
+        where f.campaign_id = p_campaign_id and f.status = 'failed'
+        order by f.id
+        for no key update skip locked
+    ));
     get diagnostics v_retried = row_count;
     return v_retried;
 end
