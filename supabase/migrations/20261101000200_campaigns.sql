@@ -84,7 +84,7 @@ comment on column public.notification_campaigns.unconfirmed_policy is
 comment on column public.notification_campaigns.on_transient_error is
     'An error that proves nothing was sent (refused, unknown host, 429, 503): fail at once, or retry later. Null: fail for groups, retry for contacts.';
 create index notification_campaigns_organization on public.notification_campaigns (organization_id, created_at desc);
-create index notification_campaigns_session on public.notification_campaigns (session_id);
+create index notification_campaigns_session on public.notification_campaigns (organization_id, session_id);
 create index notification_campaigns_processing on public.notification_campaigns (id) where status = 'processing';
 create index notification_campaigns_scheduled on public.notification_campaigns (scheduled_at) where status = 'scheduled';
 
@@ -96,6 +96,8 @@ create table public.notification_campaign_recipients (
     status public.recipient_status not null default 'pending',
     skip_reason text,
     attempt_count integer not null default 0,
+    -- the newest claim's send_attempts(id): only its results may fail or requeue the row. No foreign key, the other way round there is one
+    attempt_id uuid,
     next_attempt_at timestamptz not null default now(),
     lease_expires_at timestamptz,
     message_id text collate "C",
@@ -131,7 +133,7 @@ create table public.notification_campaign_recipients (
 with (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 1);
 comment on table public.notification_campaign_recipients is 'One row is one message owed to one recipient: a group JID or a contact.';
 comment on column public.notification_campaign_recipients.member_count is '1 for a contact; the members of a group; null where unknown (counts are then capped at 999999).';
-comment on column public.notification_campaign_recipients.attempt_count is 'Number of the newest attempt. It never goes down: results name their attempt, and only those of the newest may fail or requeue the row.';
+comment on column public.notification_campaign_recipients.attempt_count is 'Number of the newest row in send_attempts. It never goes down.';
 comment on column public.notification_campaign_recipients.delivered_count is 'People it was delivered to: least(member_count, greatest(identified, anonymous)).';
 create unique index notification_campaign_recipients_message_id on public.notification_campaign_recipients (message_id)
     where message_id is not null;
@@ -145,7 +147,7 @@ create index notification_campaign_recipients_lease on public.notification_campa
     where status = 'processing';
 -- what a callback that names only the group can be about
 create index notification_campaign_recipients_awaiting_callback on public.notification_campaign_recipients (recipient)
-    where message_id is null and (status = 'processing' or attempt_count > 0);
+    where message_id is null and (status in ('processing', 'sent') or attempt_count > 0);
 
 create table public.send_attempts (
     -- travels to the provider as clientMessageId and comes back with its reports

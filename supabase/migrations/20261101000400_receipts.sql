@@ -342,7 +342,7 @@ begin
             end
         from (
             -- the strongest evidence for each recipient; an older attempt's failure says nothing about the one in flight
-            select distinct on (u.recipient_id) u.*, coalesce(a.attempt_number, 0) as attempt_number
+            select distinct on (u.recipient_id) u.*, a.id as attempt_id
             from unnest(p_changes) u
             left join public.send_attempts a on a.message_id = u.message_id
             where u.proves_send or u.failed
@@ -351,7 +351,7 @@ begin
         where r.id = c.recipient_id
             and (
                 (c.proves_send and r.status <> 'sent')
-                or (not c.proves_send and r.status in ('pending', 'processing', 'unconfirmed') and c.attempt_number in (0, r.attempt_count))
+                or (not c.proves_send and r.status in ('pending', 'processing', 'unconfirmed') and (c.attempt_id is null or c.attempt_id = r.attempt_id))
             );
     end if;
 end

@@ -83,7 +83,7 @@ begin
             c.status = 'cancelled' as is_cancelled,
             a.id as attempt_id,
             a.message_id as attempt_message_id,
-            coalesce(a.attempt_number = r.attempt_count, true) as is_newest,
+            a.id is null or a.id is not distinct from r.attempt_id as is_newest,
             o.message_id as named_message_id,
             i.recipient_id <> o.recipient_id as is_another_recipients,
             -- the id as far as it is news: nobody's yet, and named for the first time in this batch
@@ -109,7 +109,11 @@ begin
                 else k.is_newest and k.status = 'processing'
             end as moves,
             -- a second message for the same recipient: it is kept, and seen, as an attempt of its own
-            k.new_message_id is not null and (k.attempt_id is null or k.attempt_message_id is not null) as is_unclaimed
+            k.new_message_id is not null and (
+                k.attempt_id is null
+                or k.attempt_message_id is not null
+                or row_number() over (partition by k.attempt_id, k.new_message_id is null order by k.ordinal) > 1
+            ) as is_unclaimed
         from known k
     ),
     ranked as (
@@ -118,27 +122,29 @@ begin
             j.moves and row_number() over (
                 partition by j.recipient_id, j.outcome, j.new_message_id order by j.moves desc, j.ordinal
             ) = 1 as is_news,
-            row_number() over (partition by j.recipient_id order by j.moves desc, j.outcome desc, j.ordinal) as rank,
+            row_number() over (
+                partition by j.recipient_id order by j.moves desc, j.outcome desc, j.new_message_id is null, j.ordinal
+            ) as rank,
             count(*) filter (where j.is_unclaimed) over (partition by j.recipient_id) as unclaimed_count,
-            case when j.is_unclaimed then
-                row_number() over (partition by j.recipient_id, j.is_unclaimed order by j.ordinal)
-            end as unclaimed_number,
-            row_number() over (partition by j.attempt_id order by j.outcome desc, j.ordinal) as attempt_rank
+            row_number() over (partition by j.recipient_id, j.is_unclaimed order by j.ordinal) as unclaimed_number,
+            row_number() over (partition by j.attempt_id order by j.outcome desc, j.ordinal) as attempt_rank,
+            max(j.new_message_id) filter (where not j.is_unclaimed) over (partition by j.attempt_id) as attempt_new_message_id
         from judged j
     ),
     decided as (
         select
             k.*,
-            case k.outcome
-                when 'sent' then 'sent'
-                when 'failed' then 'failed'
-                when 'deferred' then
+            case
+                when not k.moves then k.status::text
+                when k.outcome = 'sent' then 'sent'
+                when k.outcome = 'failed' then 'failed'
+                when k.outcome = 'deferred' then
                     case
                         when k.is_cancelled then 'skipped'
                         when k.on_transient_error = 'retry' and k.attempt_count < k.max_attempts then 'pending'
                         else 'failed'
                     end
-                when 'not_found' then
+                when k.outcome = 'not_found' then
                     case
                         when k.unconfirmed_policy = 'hold' or k.attempt_count >= k.max_attempts then 'unconfirmed'
                         when k.is_cancelled then 'skipped'
@@ -147,7 +153,7 @@ begin
                 else 'processing'
             end::public.recipient_status as next_status
         from ranked k
-        where k.rank = 1 and k.moves
+        where k.rank = 1 and (k.moves or k.unclaimed_count > 0)
     ),
     moved as (
         update public.notification_campaign_recipients r
@@ -156,22 +162,24 @@ begin
             sent_at = case when d.next_status = 'sent' then coalesce(r.sent_at, d.occurred_at, now()) else r.sent_at end,
             attempt_count = r.attempt_count + d.unclaimed_count,
             next_attempt_at = case
-                when d.next_status <> 'pending' then r.next_attempt_at
+                when not d.moves or d.next_status <> 'pending' then r.next_attempt_at
                 when d.outcome = 'deferred' then now() + private.retry_delay(r.attempt_count, d.retry_after)
                 else now()
             end,
             lease_expires_at = case
                 when d.next_status <> 'processing' then null
-                when d.outcome = 'accepted' then now() + coalesce(d.lease, private.default_lease(d.channel))
+                when d.moves and d.outcome = 'accepted' then now() + coalesce(d.lease, private.default_lease(d.channel))
                 else r.lease_expires_at
             end,
-            skip_reason = case when d.next_status = 'skipped' then 'campaign_cancelled' else r.skip_reason end,
+            skip_reason = case when d.moves and d.next_status = 'skipped' then 'campaign_cancelled' else r.skip_reason end,
             error_code = case
+                when not d.moves then r.error_code
                 when d.next_status = 'sent' then null
                 when d.next_status = 'unconfirmed' then 'unconfirmed'
                 else coalesce(d.error_code, r.error_code)
             end,
             error_message = case
+                when not d.moves then r.error_message
                 when d.next_status = 'sent' then null
                 when d.next_status = 'unconfirmed' then
                     'Nobody confirmed this send and the gateway does not know it. Look in the chat, then call confirm_recipient.'
@@ -184,7 +192,7 @@ begin
     heard as (
         update public.send_attempts a
         set outcome = greatest(a.outcome, k.outcome),
-            message_id = coalesce(a.message_id, case when not k.is_unclaimed then k.new_message_id end),
+            message_id = coalesce(a.message_id, k.attempt_new_message_id),
             error_code = coalesce(k.error_code, a.error_code),
             error_message = coalesce(k.error_message, a.error_message),
             accepted_at = case when k.outcome in ('accepted', 'sent') then coalesce(a.accepted_at, now()) else a.accepted_at end,
@@ -422,20 +430,19 @@ begin
             update public.notification_campaign_recipients r
             set status = 'processing',
                 attempt_count = r.attempt_count + 1,
+                attempt_id = gen_random_uuid(),
                 lease_expires_at = now() + coalesce(p_lease, private.default_lease(p.channel))
             from unnest(v_picked) p
             where r.id = p.recipient_id and r.status = 'pending'
-            returning r.id, r.campaign_id, r.recipient, r.variables, r.attempt_count, p.channel, p.session_id
+            returning r.id, r.campaign_id, r.recipient, r.variables, r.attempt_id, r.attempt_count, p.channel, p.session_id
         ),
         attempts as (
-            insert into public.send_attempts as a (recipient_id, attempt_number, session_id)
-            select c.id, c.attempt_count, c.session_id
+            insert into public.send_attempts (id, recipient_id, attempt_number, session_id)
+            select c.attempt_id, c.id, c.attempt_count, c.session_id
             from claimed c
-            returning a.id, a.recipient_id
         )
-        select a.id, c.id, c.campaign_id, c.channel, c.session_id, c.recipient, g.content, c.variables, c.attempt_count
-        from attempts a
-        join claimed c on c.id = a.recipient_id
+        select c.attempt_id, c.id, c.campaign_id, c.channel, c.session_id, c.recipient, g.content, c.variables, c.attempt_count
+        from claimed c
         join public.notification_campaigns g on g.id = c.campaign_id;
 
         -- those whose turn has not come yet, then those that had something
@@ -540,7 +547,8 @@ begin
         left join public.send_attempts a on a.message_id = i.message_id
         where i.message_id = p_event ->> 'messageId';
     end if;
-    -- by the group: what is being sent to it now, else what was given up without an answer; the same sender first.
+    -- by the group: what is being sent to it now, else what was given up without an answer, else what was proved sent
+    -- without its id; the same sender first.
     -- The row is locked while we look, and looked for again if somebody else settled it meanwhile.
     for v_try in 1..3 loop
         exit when v_outcome.recipient_id is not null or v_recipient is null;
@@ -548,11 +556,10 @@ begin
         into v_outcome.recipient_id, v_outcome.attempt_id
         from public.notification_campaign_recipients r
         join public.notification_campaigns c on c.id = r.campaign_id
-        left join public.send_attempts a on a.recipient_id = r.id and a.attempt_number = r.attempt_count
+        left join public.send_attempts a on a.id = r.attempt_id
         where r.recipient = v_recipient
             and r.message_id is null
-            and (r.status = 'processing' or r.attempt_count > 0)
-            and r.status <> 'sent'
+            and (r.status in ('processing', 'sent') or r.attempt_count > 0)
             and r.id <> all (p_taken)
             -- a known sender speaks for its own organization alone
             and not exists (
@@ -560,7 +567,7 @@ begin
                 from public.gateway_sessions s
                 where s.id = v_session_id and s.organization_id <> c.organization_id
             )
-        order by r.status = 'processing' desc, a.session_id is not distinct from v_session_id desc, a.claimed_at desc nulls last
+        order by r.status = 'processing' desc, r.status = 'sent', a.session_id is not distinct from v_session_id desc, a.claimed_at desc nulls last
         limit 1
         for no key update of r;
     end loop;
@@ -699,7 +706,7 @@ as $$
         where r.id = any (array(
             select s.id
             from public.notification_campaign_recipients s
-            where s.status = 'processing' and s.lease_expires_at < now() and s.attempt_count > 0
+            where s.status = 'processing' and s.lease_expires_at < now() and s.attempt_id is not null
             order by s.lease_expires_at
             limit p_limit
             for no key update skip locked
@@ -711,13 +718,13 @@ as $$
         set lease_expires_at = now() + interval '30 seconds'
         from stale s
         where r.id = s.id and r.status = 'processing'
-        returning r.id, r.campaign_id, r.attempt_count, r.recipient
+        returning r.id, r.campaign_id, r.attempt_id, r.recipient
     ),
     asked as (
         update public.send_attempts a
         set asked_at = now(), asked_count = a.asked_count + 1
         from leased l
-        where a.recipient_id = l.id and a.attempt_number = l.attempt_count
+        where a.id = l.attempt_id
         returning a.id, a.session_id, a.recipient_id
     )
     select a.id, l.campaign_id, c.channel, a.session_id, l.recipient
@@ -743,7 +750,7 @@ begin
     v_outcomes := array(
         select (row_number() over (), r.id, a.id, 'not_found', null, null, null, now(), null, null)::private.send_outcome
         from public.notification_campaign_recipients r
-        left join public.send_attempts a on a.recipient_id = r.id and a.attempt_number = r.attempt_count
+        left join public.send_attempts a on a.id = r.attempt_id
         where r.id = any (array(
                 select s.id
                 from public.notification_campaign_recipients s

@@ -227,11 +227,7 @@ begin
     end if;
     v_outcome.ordinal := 1;
     v_outcome.recipient_id := p_recipient_id;
-    v_outcome.attempt_id := (
-        select a.id
-        from public.send_attempts a
-        where a.recipient_id = p_recipient_id and a.attempt_number = v_recipient.attempt_count
-    );
+    v_outcome.attempt_id := v_recipient.attempt_id;
     v_outcome.outcome := case when p_sent then 'sent' else 'failed' end;
     v_outcome.message_id := case when p_sent then nullif(p_message_id, '') end;
     v_outcome.error_code := case when not p_sent then 'not_sent' end;

@@ -1,0 +1,40 @@
+import type { z } from "zod";
+import type { Json } from "./database.types.ts";
+import type { ParsedEvent } from "./parsed_event.ts";
+import { storable } from "./storable.ts";
+
+/**
+ * Reads one element of a webhook's body.
+ *
+ * An event that `known` does not list is valid and goes on whole: the database journals it. So does one that
+ * `setAside` gives a reason for; its name is changed to say so, and to keep it from being counted now or at a replay.
+ *
+ * @param schema What a known event must look like; its output goes to the database.
+ */
+export function parseEvent<Schema extends z.ZodType<Json>>(
+  element: unknown,
+  known: ReadonlySet<string>,
+  schema: Schema,
+  setAside: (element: Readonly<Record<string, unknown>>) => string | undefined = () => undefined,
+): ParsedEvent {
+  if (!isObject(element)) return { ok: false, field: "event", reason: "each event must be a JSON object" };
+  const name = element.event;
+  if (typeof name !== "string" || name.trim() === "") {
+    return { ok: false, field: "event", reason: "must be the name of an event, such as message_sent" };
+  }
+  if (!known.has(name)) return { ok: true, event: storable(element) };
+  const reason = setAside(element);
+  if (reason !== undefined) {
+    return { ok: true, event: storable({ ...element, event: `${name} (${reason})` }) };
+  }
+
+  const parsed = schema.safeParse(element);
+  if (parsed.success) return { ok: true, event: parsed.data };
+  const issue = parsed.error.issues[0];
+  const field = issue === undefined || issue.path.length === 0 ? "event" : issue.path.join(".");
+  return { ok: false, field, reason: issue?.message ?? "is malformed" };
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

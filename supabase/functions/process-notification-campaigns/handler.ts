@@ -1,0 +1,44 @@
+import { authorize } from "../_shared/authorize.ts";
+import { EnvironmentError } from "../_shared/environment_error.ts";
+import { failureResponse } from "../_shared/failure_response.ts";
+import { callCount } from "./call_count.ts";
+import { vpsGateway } from "./gateways/vps.ts";
+import type { ProcessorDeps } from "./processor_deps.ts";
+import { Run } from "./run.ts";
+import { readSettings, type Settings } from "./settings.ts";
+
+/**
+ * The tick: posted every few seconds by a timer, and by nobody else.
+ *
+ * Answers `{ok: true, started, claimed, accepted, sent, failed, …}`, the figures of this run. While the gateway is not
+ * configured nothing is claimed: campaigns are started and closed, and the answer is a 500.
+ */
+export async function handle(request: Request, deps: ProcessorDeps): Promise<Response> {
+  const refusal = authorize(request, deps.environment, "CRON_SECRET_KEY");
+  if (refusal !== undefined) return failureResponse(refusal);
+
+  let settings: Settings;
+  try {
+    settings = readSettings(deps.environment);
+  } catch (thrown) {
+    if (thrown instanceof EnvironmentError) await withoutSending(deps);
+    throw thrown;
+  }
+  const began = deps.clock.now();
+  const gateway = vpsGateway(settings.gatewayUrl, settings.gatewayKey, deps.fetch);
+  // a caller that hangs up stops nothing: timers wait a few seconds at most (pg_net 5), a run lasts up to its budget
+  const run = new Run(deps, settings, gateway, deps.shutdown);
+  const result = await run.toTheEnd();
+  const elapsed = Math.round(deps.clock.now() - began);
+  deps.log.info("run", { ...run.figures, elapsed_ms: elapsed, ok: result.ok });
+  return result.ok
+    ? Response.json({ ok: true, ...result.value, elapsed_ms: elapsed })
+    : failureResponse(result.failure);
+}
+
+/** What can be done without a gateway. */
+async function withoutSending(deps: ProcessorDeps): Promise<void> {
+  await callCount(deps, "start_due_campaigns");
+  await callCount(deps, "finalize_campaigns");
+  await callCount(deps, "fold_campaign_counters");
+}
