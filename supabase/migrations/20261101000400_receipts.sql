@@ -263,7 +263,7 @@ declare
 begin
     select
         array_agg(r.id) filter (where r.attempt_count > 1 or r.message_id <> c.message_id or c.message_count > 1),
-        coalesce(bool_or(r.status <> 'sent' and c.is_evidence), false)
+        coalesce(bool_or((r.status <> 'sent' or r.message_id is null) and c.is_evidence), false)
     into v_recounted, v_unsettled
     from (
         select l.id, l.status, l.attempt_count, l.message_id
@@ -334,7 +334,8 @@ begin
 
         update public.notification_campaign_recipients r
         set status = case when c.proves_send then 'sent'::public.recipient_status else 'failed' end,
-            message_id = coalesce(r.message_id, c.message_id),
+            -- the id of a message that failed is not the id of the message that was sent
+            message_id = case when c.proves_send then coalesce(r.message_id, c.message_id) else r.message_id end,
             lease_expires_at = null,
             error_code = case when not c.proves_send then coalesce(c.error_code, r.error_code) end,
             error_message = case
@@ -350,7 +351,7 @@ begin
         ) as c
         where r.id = c.recipient_id
             and (
-                (c.proves_send and r.status <> 'sent')
+                (c.proves_send and (r.status <> 'sent' or r.message_id is null))
                 or (not c.proves_send and r.status in ('pending', 'processing', 'unconfirmed') and (c.attempt_id is null or c.attempt_id = r.attempt_id))
             );
     end if;
@@ -609,15 +610,26 @@ create trigger forget_receipts after delete on private.message_ids
 -- record_receipts
 -- ---------------------------------------------------------------------------------------------------------------------
 
+create function private.receipt_kind(p_event text)
+returns integer
+language sql
+immutable
+return case p_event
+    when 'message_delivered' then 1
+    when 'message_read' then 2
+    when 'message_played' then 4
+    when 'message_sent' then 8
+    when 'message_failed' then 16
+end;
+revoke all on function private.receipt_kind(text) from public, anon, authenticated;
+grant execute on function private.receipt_kind(text) to service_role;
+comment on function private.receipt_kind(text) is 'The bit of an event in message_receipts.last_change; null for an event that is no receipt.';
+
 create function private.is_receipt(p_event jsonb)
 returns boolean
 language sql
 immutable
-return coalesce(
-        p_event ->> 'event' in ('message_delivered', 'message_read', 'message_played', 'message_sent', 'message_failed')
-        and p_event ->> 'messageId' <> '',
-        false
-    );
+return coalesce(private.receipt_kind(p_event ->> 'event') is not null and p_event ->> 'messageId' <> '', false);
 revoke all on function private.is_receipt(jsonb) from public, anon, authenticated;
 grant execute on function private.is_receipt(jsonb) to service_role;
 comment on function private.is_receipt(jsonb) is 'Whether record_receipts can apply an event: a known event that names its message.';
@@ -654,13 +666,63 @@ create type private.receipt_fact as (
 );
 comment on type private.receipt_fact is 'What a batch says of one message and reader.';
 
-create function public.record_receipts(p_receipts jsonb)
+create type private.receipt_news as (
+    message_id text collate "C",
+    reader text collate "C",
+    -- which kinds were reported for the first time; bit mask as in message_receipts.last_change
+    kinds integer,
+    is_parked boolean
+);
+comment on type private.receipt_news is 'What of one message and reader was news.';
+
+create function private.receipt_verdicts(p_receipts jsonb, p_news private.receipt_news[])
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    with events as (
+        select
+            e.place,
+            private.is_receipt(e.receipt) as is_receipt,
+            (e.receipt ->> 'messageId') collate "C" as message_id,
+            private.canonical_reader(e.receipt ->> 'reader') collate "C" as reader,
+            private.receipt_kind(e.receipt ->> 'event') as kind
+        from jsonb_array_elements(p_receipts) with ordinality as e (receipt, place)
+    )
+    select string_agg(v.verdict, '' order by v.place)
+    from (
+        select
+            e.place,
+            case
+                when not e.is_receipt then 'j'
+                -- an anonymous report is always news; of the others, who said it first
+                when n.message_id is not null and (
+                    (e.reader = '' and e.kind <= 4)
+                    or (
+                        n.kinds & e.kind <> 0
+                        and row_number() over (partition by e.is_receipt, e.message_id, e.reader, e.kind order by e.place) = 1
+                    )
+                ) then case when n.is_parked then 'p' else 'r' end
+                else 'd'
+            end as verdict
+        from events e
+        left join unnest(p_news) n on n.message_id = e.message_id and n.reader = e.reader
+    ) as v
+$$;
+revoke all on function private.receipt_verdicts(jsonb, private.receipt_news[]) from public, anon, authenticated;
+grant execute on function private.receipt_verdicts(jsonb, private.receipt_news[]) to service_role;
+comment on function private.receipt_verdicts(jsonb, private.receipt_news[]) is
+    'One letter for each element of a batch, in its order: r recorded, d duplicate, p parked, j journaled.';
+
+create function private.record_receipts(p_receipts jsonb, p_verdicts boolean)
 returns jsonb
 language plpgsql
 set search_path = ''
 as $$
 declare
     v_facts private.receipt_fact[];
+    v_news private.receipt_news[];
     v_unknown text[];
     v_events integer;
     v_recorded integer;
@@ -676,13 +738,7 @@ begin
         select
             e."messageId" collate "C" as message_id,
             private.canonical_reader(e.reader) collate "C" as reader,
-            case e.event
-                when 'message_delivered' then 1
-                when 'message_read' then 2
-                when 'message_played' then 4
-                when 'message_sent' then 8
-                when 'message_failed' then 16
-            end as kind,
+            private.receipt_kind(e.event) as kind,
             private.event_time(e."timestamp") as occurred_at,
             e."sessionId" as session_id,
             e."errorCode" as error_code,
@@ -780,23 +836,21 @@ begin
         where (excluded.last_change & ~private.reported_kinds(m)) <> 0
             or excluded.anonymous_delivered_count + excluded.anonymous_read_count > 0
         returning
-            m.recipient_id is null as is_parked,
-            bit_count(m.last_change::integer::bit(5)) as news_count,
-            case when m.reader = '' then m.message_id end as anonymous_message_id
+            m.message_id, m.reader, m.last_change::integer as kinds, m.recipient_id is null as is_parked
     )
     select
-        coalesce(sum(w.news_count + w.anonymous_count) filter (where not w.is_parked), 0),
-        coalesce(sum(w.news_count + w.anonymous_count) filter (where w.is_parked), 0)
-    into v_recorded, v_parked
+        coalesce(sum(w.news_count) filter (where not w.is_parked), 0),
+        coalesce(sum(w.news_count) filter (where w.is_parked), 0),
+        case when p_verdicts then array_agg((w.message_id, w.reader, w.kinds, w.is_parked)::private.receipt_news) end
+    into v_recorded, v_parked, v_news
     from (
         select
-            n.is_parked,
-            n.news_count,
-            case when n.anonymous_message_id is null then 0 else (
+            n.*,
+            bit_count(n.kinds::bit(5)) + case when n.reader <> '' then 0 else (
                 select f.anonymous_delivered_count + f.anonymous_read_count
                 from unnest(v_facts) f
-                where f.message_id = n.anonymous_message_id and f.reader = ''
-            ) end as anonymous_count
+                where f.message_id = n.message_id and f.reader = ''
+            ) end as news_count
         from written n
     ) as w;
 
@@ -809,8 +863,21 @@ begin
         'duplicates', v_events - v_recorded - v_parked,
         'parked', v_parked,
         'journaled', v_journaled
-    );
+    ) || case when p_verdicts then
+        jsonb_build_object('verdicts', coalesce(private.receipt_verdicts(p_receipts, v_news), ''))
+    else '{}' end;
 end
+$$;
+revoke all on function private.record_receipts(jsonb, boolean) from public, anon, authenticated;
+grant execute on function private.record_receipts(jsonb, boolean) to service_role;
+comment on function private.record_receipts(jsonb, boolean) is 'What public.record_receipts says; p_verdicts: also a letter for each element.';
+
+create function public.record_receipts(p_receipts jsonb)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+    select private.record_receipts(p_receipts, false)
 $$;
 revoke all on function public.record_receipts(jsonb) from public, anon, authenticated;
 grant execute on function public.record_receipts(jsonb) to service_role;
@@ -818,6 +885,19 @@ comment on function public.record_receipts(jsonb) is
     'Records a batch of receipts: [{event: message_delivered|message_read|message_played|message_sent|message_failed, messageId, reader, sessionId, timestamp, errorCode, errorMessage}]. '
     'No reader: counted anonymously. Answers {recorded, duplicates, parked, journaled}: parked ones wait for their message id, journaled ones were of an unknown kind or malformed. '
     'Idempotent for every receipt that names its reader. Caller: the receipt webhooks.';
+
+create function public.record_receipts_with_verdicts(p_receipts jsonb)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+    select private.record_receipts(p_receipts, true)
+$$;
+revoke all on function public.record_receipts_with_verdicts(jsonb) from public, anon, authenticated;
+grant execute on function public.record_receipts_with_verdicts(jsonb) to service_role;
+comment on function public.record_receipts_with_verdicts(jsonb) is
+    'record_receipts for several requests at once: answers also verdicts, a letter for each element in its order: r recorded, d duplicate, p parked, j journaled. '
+    'Caller: the receipt webhooks, which share it out.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- grants and policies

@@ -75,7 +75,7 @@ begin
     with known as (
         select
             o.ordinal, o.recipient_id, o.outcome, o.error_code, o.error_message, o.occurred_at, o.retry_after, o.lease,
-            r.status, r.attempt_count, c.channel, c.max_attempts, c.unconfirmed_policy,
+            r.status, r.attempt_count, r.message_id is null as is_unnamed, c.channel, c.max_attempts, c.unconfirmed_policy,
             coalesce(
                 c.on_transient_error,
                 case c.channel when 'whatsapp_group' then 'fail'::public.transient_error_policy else 'retry' end
@@ -128,7 +128,8 @@ begin
             count(*) filter (where j.is_unclaimed) over (partition by j.recipient_id) as unclaimed_count,
             row_number() over (partition by j.recipient_id, j.is_unclaimed order by j.ordinal) as unclaimed_number,
             row_number() over (partition by j.attempt_id order by j.outcome desc, j.ordinal) as attempt_rank,
-            max(j.new_message_id) filter (where not j.is_unclaimed) over (partition by j.attempt_id) as attempt_new_message_id
+            max(j.new_message_id) filter (where not j.is_unclaimed) over (partition by j.attempt_id) as attempt_new_message_id,
+            max(j.new_message_id) filter (where j.outcome <> 'failed') over (partition by j.recipient_id) as recipient_new_message_id
         from judged j
     ),
     decided as (
@@ -153,12 +154,22 @@ begin
                 else 'processing'
             end::public.recipient_status as next_status
         from ranked k
-        where k.rank = 1 and (k.moves or k.unclaimed_count > 0)
+        where k.rank = 1
+            and (
+                k.moves
+                or k.unclaimed_count > 0
+                -- proved by something that named no id; now it is known
+                or (k.status = 'sent' and k.is_unnamed and k.recipient_new_message_id is not null)
+            )
     ),
     moved as (
         update public.notification_campaign_recipients r
         set status = d.next_status,
-            message_id = case when d.next_status = 'sent' then coalesce(r.message_id, d.new_message_id, d.attempt_message_id) else r.message_id end,
+            message_id = case
+                when d.next_status <> 'sent' then r.message_id
+                when d.moves then coalesce(r.message_id, d.new_message_id, d.attempt_message_id)
+                else coalesce(r.message_id, d.recipient_new_message_id)
+            end,
             sent_at = case when d.next_status = 'sent' then coalesce(r.sent_at, d.occurred_at, now()) else r.sent_at end,
             attempt_count = r.attempt_count + d.unclaimed_count,
             next_attempt_at = case

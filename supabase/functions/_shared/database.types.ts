@@ -776,6 +776,7 @@ export type Database = {
         };
       };
       "record_receipts": { Args: { "p_receipts": Json }; Returns: Json };
+      "record_receipts_with_verdicts": { Args: { "p_receipts": Json }; Returns: Json };
       "record_send_callback": { Args: { "p_event": Json }; Returns: Json };
       "record_send_results": { Args: { "p_results": Json }; Returns: Json };
       "recover_stale_recipients": { Args: { "p_asked_at_least"?: number }; Returns: number };
