@@ -44,8 +44,12 @@ async function main(options: DemoOptions): Promise<boolean> {
     if (!equal) await keepLog(log);
     return equal;
   } catch (error) {
-    if (!interruption.signal.aborted) await keepLog(log);
-    throw error;
+    sayFailure(error);
+    if (!interruption.signal.aborted) {
+      say(`        run it again: ${rerun}`);
+      await keepLog(log);
+    }
+    return false;
   } finally {
     await clearUp(starting, options.dataDir === null ? dataDir : null);
     for (const name of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(name, interrupt);
@@ -133,11 +137,15 @@ async function clearUp(starting: Promise<Stack>, temporaryFolder: string | null)
   await removeDataFolder(temporaryFolder);
 }
 
+function sayFailure(error: unknown): void {
+  say();
+  say(`${pc.red(pc.bold("FAILED"))}  ${error instanceof Error ? error.message : error}`);
+}
+
 const options = parseOptions(Deno.args);
 try {
   Deno.exitCode = await main(options) ? 0 : 1;
 } catch (error) {
-  say();
-  say(`${pc.red(pc.bold("FAILED"))}  ${error instanceof Error ? error.message : error}`);
+  sayFailure(error);
   Deno.exitCode = 1;
 }

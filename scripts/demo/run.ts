@@ -102,7 +102,7 @@ async function watch(
       await delay(LOOK_EVERY_MS, undefined, { signal });
     }
   } finally {
-    progress.end(moment);
+    progress.end(signal.aborted ? null : moment);
   }
 }
 

@@ -45,7 +45,7 @@ export class Progress {
     this.#sayLine(moment);
   }
 
-  /** Shows the last moment and leaves the screen in order. */
+  /** Shows the last moment, if there is one to show, and leaves the screen in order. */
   end(moment: Moment | null): void {
     if (this.#bars !== null) {
       if (moment !== null) this.#bars.show(moment);

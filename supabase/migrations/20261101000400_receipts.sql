@@ -728,10 +728,16 @@ declare
     v_recorded integer;
     v_parked integer;
     v_journaled integer := 0;
+    v_receipts jsonb := p_receipts;
 begin
     if jsonb_typeof(p_receipts) is distinct from 'array' then
         raise invalid_parameter_value using
             message = format('p_receipts must be an array of receipts, not %s', coalesce(jsonb_typeof(p_receipts), 'null'));
+    end if;
+
+    if jsonb_path_exists(p_receipts, '$[*] ? (@.type() != "object")') then
+        -- what is no object is journaled below
+        v_receipts := jsonb_path_query_array(p_receipts, '$[*] ? (@.type() == "object")');
     end if;
 
     with events as materialized (
@@ -743,7 +749,7 @@ begin
             e."sessionId" as session_id,
             e."errorCode" as error_code,
             e."errorMessage" as error_message
-        from jsonb_to_recordset(p_receipts) as e (
+        from jsonb_to_recordset(v_receipts) as e (
             event text, "messageId" text, reader text, "sessionId" text, "timestamp" text, "errorCode" text, "errorMessage" text
         )
     ),

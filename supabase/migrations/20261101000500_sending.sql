@@ -18,7 +18,9 @@ create type private.send_outcome as (
     error_message text,
     occurred_at timestamptz,
     retry_after interval,
-    lease interval
+    lease interval,
+    -- not_found: the gateway said so itself
+    was_asked boolean
 );
 
 create function private.default_lease(p_channel public.campaign_channel)
@@ -74,7 +76,7 @@ begin
     return query
     with known as (
         select
-            o.ordinal, o.recipient_id, o.outcome, o.error_code, o.error_message, o.occurred_at, o.retry_after, o.lease,
+            o.ordinal, o.recipient_id, o.outcome, o.error_code, o.error_message, o.occurred_at, o.retry_after, o.lease, o.was_asked,
             r.status, r.attempt_count, r.message_id is null as is_unnamed, c.channel, c.max_attempts, c.unconfirmed_policy,
             coalesce(
                 c.on_transient_error,
@@ -147,9 +149,12 @@ begin
                     end
                 when k.outcome = 'not_found' then
                     case
-                        when k.unconfirmed_policy = 'hold' or k.attempt_count >= k.max_attempts then 'unconfirmed'
-                        when k.is_cancelled then 'skipped'
-                        else 'pending'
+                        when k.unconfirmed_policy = 'hold' then 'unconfirmed'
+                        when k.is_cancelled and k.was_asked then 'skipped'
+                        when k.attempt_count < k.max_attempts and not k.is_cancelled then 'pending'
+                        -- what nobody could be asked about may have been sent
+                        when k.was_asked then 'failed'
+                        else 'unconfirmed'
                     end
                 else 'processing'
             end::public.recipient_status as next_status
@@ -187,6 +192,7 @@ begin
                 when not d.moves then r.error_code
                 when d.next_status = 'sent' then null
                 when d.next_status = 'unconfirmed' then 'unconfirmed'
+                when d.next_status = 'failed' and d.outcome = 'not_found' then 'not_found'
                 else coalesce(d.error_code, r.error_code)
             end,
             error_message = case
@@ -194,6 +200,8 @@ begin
                 when d.next_status = 'sent' then null
                 when d.next_status = 'unconfirmed' then
                     'Nobody confirmed this send and the gateway does not know it. Look in the chat, then call confirm_recipient.'
+                when d.next_status = 'failed' and d.outcome = 'not_found' then
+                    'The gateway does not know this message, and no attempts remain.'
                 when d.next_status = 'failed' then coalesce(d.error_message, 'The gateway reported a failure without a reason.')
                 else coalesce(d.error_message, r.error_message)
             end
@@ -497,7 +505,7 @@ begin
     v_outcomes := array(
         select (
             row_number() over (), a.recipient_id, a.id, e.outcome, nullif(e."messageId", ''), e."errorCode", e."errorMessage",
-            now(), e."retryAfterSeconds" * interval '1 second', e."leaseSeconds" * interval '1 second'
+            now(), e."retryAfterSeconds" * interval '1 second', e."leaseSeconds" * interval '1 second', e.outcome = 'not_found'
         )::private.send_outcome
         from jsonb_to_recordset(p_results) as e (
             "clientMessageId" uuid, outcome public.attempt_outcome, "messageId" text, "errorCode" text, "errorMessage" text,
@@ -533,7 +541,7 @@ revoke all on function private.is_send_callback(jsonb) from public, anon, authen
 grant execute on function private.is_send_callback(jsonb) to service_role;
 comment on function private.is_send_callback(jsonb) is 'Whether record_send_callback can look for the send an event is about.';
 
-create function private.match_send_callback(p_event jsonb, p_taken uuid[])
+create function private.match_send_callback(p_event jsonb)
 returns private.send_outcome
 language plpgsql
 set search_path = ''
@@ -571,7 +579,6 @@ begin
         where r.recipient = v_recipient
             and r.message_id is null
             and (r.status in ('processing', 'sent') or r.attempt_count > 0)
-            and r.id <> all (p_taken)
             -- a known sender speaks for its own organization alone
             and not exists (
                 select 1
@@ -585,10 +592,10 @@ begin
     return v_outcome;
 end
 $$;
-revoke all on function private.match_send_callback(jsonb, uuid[]) from public, anon, authenticated;
-grant execute on function private.match_send_callback(jsonb, uuid[]) to service_role;
-comment on function private.match_send_callback(jsonb, uuid[]) is
-    'Which recipient and attempt a send callback is about: clientMessageId, else a known messageId, else the newest open send to the group that is not in p_taken.';
+revoke all on function private.match_send_callback(jsonb) from public, anon, authenticated;
+grant execute on function private.match_send_callback(jsonb) to service_role;
+comment on function private.match_send_callback(jsonb) is
+    'Which recipient and attempt a send callback is about: clientMessageId, else a known messageId, else the newest open send to the group.';
 
 create function public.record_send_callback(p_event jsonb)
 returns jsonb
@@ -601,8 +608,8 @@ declare
     v_unmatched jsonb[] := '{}';
     v_outcome private.send_outcome;
     v_event jsonb;
-    v_matched integer;
-    v_recorded integer;
+    v_matched integer := 0;
+    v_recorded integer := 0;
     v_journaled integer;
 begin
     if coalesce(jsonb_typeof(p_event), 'null') not in ('array', 'object') then
@@ -620,18 +627,48 @@ begin
         from jsonb_array_elements(v_events) as e (event)
         where private.is_send_callback(e.event) and e.event ->> 'messageId' <> ''
     ));
+    perform 1
+    from public.notification_campaign_recipients r
+    where r.id = any (array(
+        select coalesce(
+            (
+                select a.recipient_id
+                from public.send_attempts a
+                where a.id = case
+                    when pg_input_is_valid(e.event ->> 'clientMessageId', 'uuid') then (e.event ->> 'clientMessageId')::uuid
+                end
+            ),
+            (select i.recipient_id from private.message_ids i where i.message_id = e.event ->> 'messageId')
+        )
+        from jsonb_array_elements(v_events) as e (event)
+    ))
+    order by r.id
+    for no key update;
+
+    -- An array says the same as its events one after the other. What has nothing to do with one another is applied
+    -- together; an event about the same recipient or message as one before it first waits for that to be applied.
     for v_event in
         select e.event
         from jsonb_array_elements(v_events) with ordinality as e (event, place)
         where private.is_send_callback(e.event)
-        order by e.event ->> 'groupJid', e.place
+        order by e.place
     loop
-        v_outcome := private.match_send_callback(v_event, array(select o.recipient_id from unnest(v_outcomes) o));
+        v_outcome := private.match_send_callback(v_event);
+        if exists (
+            select 1
+            from unnest(v_outcomes) o
+            where o.recipient_id = v_outcome.recipient_id or o.message_id = v_event ->> 'messageId'
+        ) then
+            v_recorded := v_recorded + (select count(*) filter (where o.applied) from private.apply_send_outcomes(v_outcomes) o);
+            v_outcomes := '{}';
+            v_outcome := private.match_send_callback(v_event);
+        end if;
         if v_outcome.recipient_id is null then
             v_unmatched := v_unmatched || v_event;
             continue;
         end if;
-        v_outcome.ordinal := cardinality(v_outcomes) + 1;
+        v_matched := v_matched + 1;
+        v_outcome.ordinal := v_matched;
         v_outcome.outcome := case v_event ->> 'event' when 'message_sent' then 'sent' else 'failed' end;
         v_outcome.message_id := nullif(v_event ->> 'messageId', '');
         v_outcome.occurred_at := private.event_time(v_event ->> 'timestamp');
@@ -644,10 +681,7 @@ begin
         end if;
         v_outcomes := v_outcomes || v_outcome;
     end loop;
-
-    select count(*), count(*) filter (where o.applied)
-    into v_matched, v_recorded
-    from private.apply_send_outcomes(v_outcomes) o;
+    v_recorded := v_recorded + (select count(*) filter (where o.applied) from private.apply_send_outcomes(v_outcomes) o);
 
     insert into private.webhook_events as e (source, reason, payload)
     select distinct on (md5(u.event::text)) 'send_callback', 'unmatched', u.event
@@ -726,7 +760,7 @@ as $$
     leased as (
         -- one asker at a time; asked again when no answer was recorded by then
         update public.notification_campaign_recipients r
-        set lease_expires_at = now() + interval '30 seconds'
+        set lease_expires_at = now() + interval '15 seconds'
         from stale s
         where r.id = s.id and r.status = 'processing'
         returning r.id, r.campaign_id, r.attempt_id, r.recipient
@@ -746,7 +780,7 @@ $$;
 revoke all on function public.claim_stale_attempts(integer) from public, anon, authenticated;
 grant execute on function public.claim_stale_attempts(integer) to service_role;
 comment on function public.claim_stale_attempts(integer) is
-    'Up to p_limit sends whose lease ended without confirmation, to be looked up at the gateway. Each is handed to one asker and again after 30 s. Caller: process-notification-campaigns.';
+    'Up to p_limit sends whose lease ended without confirmation, to be looked up at the gateway. Each is handed to one asker and again after 15 s. Caller: process-notification-campaigns.';
 
 create function public.recover_stale_recipients(p_asked_at_least integer default 0)
 returns integer
@@ -759,7 +793,7 @@ declare
     v_recovered integer;
 begin
     v_outcomes := array(
-        select (row_number() over (), r.id, a.id, 'not_found', null, null, null, now(), null, null)::private.send_outcome
+        select (row_number() over (), r.id, a.id, 'not_found', null, null, null, now(), null, null, false)::private.send_outcome
         from public.notification_campaign_recipients r
         left join public.send_attempts a on a.id = r.attempt_id
         where r.id = any (array(
@@ -796,4 +830,4 @@ revoke all on function public.recover_stale_recipients(integer) from public, ano
 grant execute on function public.recover_stale_recipients(integer) to service_role;
 comment on function public.recover_stale_recipients(integer) is
     'Gives up waiting for up to 1,000 sends whose lease ended, the gateway having been asked p_asked_at_least times: by the campaign''s unconfirmed_policy they go back to pending '
-    'while attempts remain, else they become unconfirmed. Answers how many. Caller: process-notification-campaigns.';
+    'while attempts remain, else they become unconfirmed: nobody knows whether they were sent. Answers how many. Caller: process-notification-campaigns.';

@@ -28,8 +28,8 @@ const staleRow = z.object({ client_message_id: z.string(), campaign_id: z.string
 const CHANNELS: "whatsapp_group"[] = ["whatsapp_group"];
 /** Attempts asked about at once: as many as are claimed for it, so that none waits here. */
 const LOOK_UPS = 32;
-/** Stale rows are asked about every 30 s; after so many times without an answer (10 min) their campaign's policy decides. */
-const GIVE_UP_AFTER_ASKING = 20;
+/** Stale rows are asked about every 15 s; after so many times without an answer (10 min) their campaign's policy decides. */
+const GIVE_UP_AFTER_ASKING = 40;
 /** How often a busy run starts campaigns that have come due and looks for stale rows. */
 const UPKEEP_MS = 2_000;
 const IDLE_POLL_MS = 1_000;
