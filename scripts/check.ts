@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a command of the terminal
 import color from "picocolors";
 import { advisorFaults } from "./advisors.ts";
 import { databaseTypes, databaseTypesPath } from "./database_types.ts";

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a command of the terminal
 import Table from "cli-table3";
 import { Command } from "commander";
 import color from "picocolors";
@@ -26,7 +27,9 @@ async function run(rpc: "audit_campaign_counters" | "repair_campaign_counters"):
   const sql = postgres(options.databaseUrl, { max: 1, connect_timeout: 10, onnotice: () => {} });
   try {
     const found = await sql<Discrepancy[]>`
-      select campaign_id, recipient_id, counter, stored, actual from ${sql(`public.${rpc}`)}(${options.campaign ?? null})`;
+      select campaign_id, recipient_id, counter, stored, actual from ${sql(`public.${rpc}`)}(${
+      options.campaign ?? null
+    })`;
     if (found.length === 0) {
       console.log(color.green("Every counter equals its rows."));
       return;
@@ -37,7 +40,11 @@ async function run(rpc: "audit_campaign_counters" | "repair_campaign_counters"):
     }
     console.log(table.toString());
     const repaired = rpc === "repair_campaign_counters";
-    console.log(repaired ? color.green(`${found.length} mended.`) : `${found.length} differ. Mend them: deno task counters:repair`);
+    console.log(
+      repaired
+        ? color.green(`${found.length} mended.`)
+        : `${found.length} differ. Mend them: deno task counters:repair`,
+    );
     if (!repaired) Deno.exitCode = 1;
   } catch (error) {
     const { host } = new URL(options.databaseUrl);

@@ -24,7 +24,9 @@ export async function functionVersionFaults(root: string = inRepository()): Prom
     const file = `supabase/functions/${entry.name}/deno.json`;
     for (const [specifier, version] of Object.entries(await readImports(join(functions, entry.name, "deno.json")))) {
       const expected = ours[specifier];
-      if (expected !== version) faults.push(`${file}: ${specifier} is ${version}, in deno.json ${expected ?? "missing"}`);
+      if (expected !== version) {
+        faults.push(`${file}: ${specifier} is ${version}, in deno.json ${expected ?? "missing"}`);
+      }
     }
   }
   return faults.sort();

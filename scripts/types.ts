@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- a command of the terminal
 import { databaseTypes, databaseTypesPath } from "./database_types.ts";
 import { withTemporaryStack } from "./temporary_stack.ts";
 
