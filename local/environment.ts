@@ -49,11 +49,13 @@ const FUNCTION_VARIABLES: readonly string[] = [
 
 /**
  * Variables from the repository's `.env`, if there is one, and from the environment, which wins. An empty value counts
- * as not set.
+ * as not set; a key or secret set to nothing is not replaced by its default, so that what then happens can be tried.
  */
 export function readVariables(): Record<string, string> {
   const variables = { ...readEnvFile(), ...Deno.env.toObject() };
-  return Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
+  return Object.fromEntries(
+    Object.entries(variables).filter(([name, value]) => value !== "" || name in FUNCTION_DEFAULTS),
+  );
 }
 
 /**
