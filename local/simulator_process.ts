@@ -18,9 +18,10 @@ if (import.meta.main) {
   const env = settings.parse(Deno.env.toObject());
   const simulator = await startSimulator({
     functionsUrl: env.FUNCTIONS_URL,
-    apiKey: env.WHATSAPP_VPS_API_KEY,
+    // A gateway has a key, also where the functions were given none.
+    apiKey: env.WHATSAPP_VPS_API_KEY.trim() || "unset",
     // While secrets rotate the variable is a list; a gateway knows one of them.
-    webhookKey: env.WEBHOOK_SECRET_KEY.split(",", 1)[0]?.trim() ?? "",
+    webhookKey: env.WEBHOOK_SECRET_KEY.split(",", 1)[0]?.trim() || "unset",
   });
   announceReady(Number(new URL(simulator.url).port));
 }

@@ -797,13 +797,15 @@ begin
         from public.notification_campaign_recipients r
         left join public.send_attempts a on a.id = r.attempt_id
         where r.id = any (array(
-                select s.id
-                from public.notification_campaign_recipients s
-                where s.status = 'processing' and s.lease_expires_at < now()
-                order by s.lease_expires_at
-                limit 1000
-            ))
-            and coalesce(a.asked_count, p_asked_at_least) >= p_asked_at_least
+            select s.id
+            from public.notification_campaign_recipients s
+            left join public.send_attempts t on t.id = s.attempt_id
+            where s.status = 'processing'
+                and s.lease_expires_at < now()
+                and coalesce(t.asked_count, p_asked_at_least) >= p_asked_at_least
+            order by s.lease_expires_at
+            limit 1000
+        ))
     );
     if v_outcomes = '{}' then
         return 0;

@@ -20,6 +20,7 @@ create unique index counter_discrepancies_open
 
 alter table public.counter_discrepancies enable row level security;
 revoke all on public.counter_discrepancies from anon, authenticated;
+revoke all on sequence public.counter_discrepancies_id_seq from anon, authenticated;
 grant select on public.counter_discrepancies to authenticated;
 grant all on public.counter_discrepancies to service_role;
 create policy "members read the discrepancies of their campaigns" on public.counter_discrepancies
