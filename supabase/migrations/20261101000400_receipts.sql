@@ -11,8 +11,9 @@
 create table private.message_ids (
     -- collated by bytes, here and wherever an id stands: cheaper to compare, and one order for all locks
     message_id text collate "C" primary key,
-    -- null while only receipts have named this id
-    recipient_id uuid references public.notification_campaign_recipients (id) on delete cascade
+    -- Null while only receipts have named this id. No foreign key: whoever binds an id holds the recipient's row anyway;
+    -- forget_message_ids removes what a deleted recipient leaves.
+    recipient_id uuid
 )
 with (fillfactor = 90);
 comment on table private.message_ids is
@@ -503,16 +504,14 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    v_bound_to uuid;
+    v_bound_to uuid := (select i.recipient_id from private.message_ids i where i.message_id = p_message_id);
 begin
-    insert into private.message_ids as i (message_id, recipient_id)
-    values (p_message_id, p_recipient_id)
-    on conflict (message_id) do update set recipient_id = excluded.recipient_id
-        where i.recipient_id is null;
-    if found then
-        return;
+    if v_bound_to is null then
+        insert into private.message_ids as i (message_id, recipient_id)
+        values (p_message_id, p_recipient_id)
+        on conflict (message_id) do update set recipient_id = coalesce(i.recipient_id, excluded.recipient_id)
+        returning i.recipient_id into v_bound_to;
     end if;
-    select i.recipient_id into v_bound_to from private.message_ids i where i.message_id = p_message_id;
     if v_bound_to <> p_recipient_id then
         raise unique_violation using
             message = format('message id %s belongs to recipient %s already', p_message_id, v_bound_to),
@@ -574,17 +573,50 @@ security definer
 set search_path = ''
 as $$
 begin
+    with adopting as (
+        select n.message_id, n.recipient_id
+        from new_rows n
+        join old_rows o on o.message_id = n.message_id
+        where o.recipient_id is null and n.recipient_id is not null
+    ),
+    parked as (
+        select m.message_id, m.reader, a.recipient_id
+        from adopting a
+        join public.message_receipts m on m.message_id = a.message_id
+        where m.recipient_id is null
+        order by m.message_id, m.reader
+        for no key update of m
+    )
     update public.message_receipts m
-    set recipient_id = new.recipient_id
-    where m.message_id = new.message_id and m.recipient_id is null;
+    set recipient_id = p.recipient_id
+    from parked p
+    where m.message_id = p.message_id and m.reader = p.reader;
     return null;
 end
 $$;
 revoke all on function private.adopt_receipts() from public, anon, authenticated;
-comment on function private.adopt_receipts() is 'After a message id that receipts had named got its recipient: the parked receipts are its own.';
-create trigger adopt_receipts after update of recipient_id on private.message_ids
-    for each row when (old.recipient_id is null and new.recipient_id is not null)
-    execute function private.adopt_receipts();
+comment on function private.adopt_receipts() is 'After message ids that receipts had named got their recipients: the parked receipts are theirs.';
+create trigger adopt_receipts after update on private.message_ids
+    referencing old table as old_rows new table as new_rows
+    for each statement execute function private.adopt_receipts();
+
+create function private.forget_message_ids()
+returns trigger
+language plpgsql
+-- definer because whoever may delete a recipient may not delete what was reported of it
+security definer
+set search_path = ''
+as $$
+begin
+    delete from private.message_ids i using old_rows o where i.recipient_id = o.id;
+    return null;
+end
+$$;
+revoke all on function private.forget_message_ids() from public, anon, authenticated;
+comment on function private.forget_message_ids() is 'After recipients were deleted: their message ids go too, and with these their receipts.';
+create trigger forget_message_ids after delete on public.notification_campaign_recipients
+    referencing old table as old_rows
+    for each statement execute function private.forget_message_ids();
 
 create function private.forget_receipts()
 returns trigger
@@ -719,6 +751,8 @@ create function private.record_receipts(p_receipts jsonb, p_verdicts boolean)
 returns jsonb
 language plpgsql
 set search_path = ''
+-- every look-up is an index probe, also for a session that made its plans while the tables were empty
+set enable_seqscan = off
 as $$
 declare
     v_facts private.receipt_fact[];

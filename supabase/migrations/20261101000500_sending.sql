@@ -219,6 +219,12 @@ begin
         from ranked k
         where a.id = k.attempt_id and k.attempt_rank = 1
     ),
+    bound as (
+        update private.message_ids i
+        set recipient_id = k.recipient_id
+        from ranked k
+        where i.message_id = k.new_message_id and i.recipient_id is null
+    ),
     unclaimed as (
         insert into public.send_attempts (
             recipient_id, attempt_number, session_id, message_id, outcome, error_code, error_message, accepted_at, finished_at
@@ -392,8 +398,10 @@ returns table (
 )
 language plpgsql
 set search_path = ''
--- the limits below are parameters, which a generic plan takes for a tenth of the table
-set plan_cache_mode = force_custom_plan
+-- Every look-up is an index probe, also for a session that made its plans while the tables were empty; and the limits
+-- below are parameters, which a generic plan takes for a tenth of the table: it must not fetch and sort that much.
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 declare
     v_sources private.send_source[] := private.send_sources(p_channels, p_exclude_sessions);
@@ -493,6 +501,7 @@ create function public.record_send_results(p_results jsonb)
 returns jsonb
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
     v_outcomes private.send_outcome[];
@@ -601,6 +610,7 @@ create function public.record_send_callback(p_event jsonb)
 returns jsonb
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
     v_events jsonb := case jsonb_typeof(p_event) when 'array' then p_event else jsonb_build_array(p_event) end;
@@ -744,6 +754,7 @@ create function public.claim_stale_attempts(p_limit integer default 100)
 returns table (client_message_id uuid, campaign_id uuid, channel public.campaign_channel, session_id text, recipient text)
 language sql
 set search_path = ''
+set enable_seqscan = off
 as $$
     with stale as (
         select r.id
@@ -786,7 +797,8 @@ create function public.recover_stale_recipients(p_asked_at_least integer default
 returns integer
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 declare
     v_outcomes private.send_outcome[];
