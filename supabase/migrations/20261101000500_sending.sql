@@ -88,6 +88,7 @@ begin
             a.id is null or a.id is not distinct from r.attempt_id as is_newest,
             o.message_id as named_message_id,
             i.recipient_id <> o.recipient_id as is_another_recipients,
+            case when i.recipient_id is null or i.recipient_id = o.recipient_id then o.message_id end as own_message_id,
             -- the id as far as it is news: nobody's yet, and named for the first time in this batch
             case
                 when o.message_id is not null
@@ -131,7 +132,7 @@ begin
             row_number() over (partition by j.recipient_id, j.is_unclaimed order by j.ordinal) as unclaimed_number,
             row_number() over (partition by j.attempt_id order by j.outcome desc, j.ordinal) as attempt_rank,
             max(j.new_message_id) filter (where not j.is_unclaimed) over (partition by j.attempt_id) as attempt_new_message_id,
-            max(j.new_message_id) filter (where j.outcome <> 'failed') over (partition by j.recipient_id) as recipient_new_message_id
+            max(j.own_message_id) filter (where j.outcome <> 'failed') over (partition by j.recipient_id) as recipient_message_id
         from judged j
     ),
     decided as (
@@ -164,7 +165,7 @@ begin
                 k.moves
                 or k.unclaimed_count > 0
                 -- proved by something that named no id; now it is known
-                or (k.status = 'sent' and k.is_unnamed and k.recipient_new_message_id is not null)
+                or (k.status = 'sent' and k.is_unnamed and k.recipient_message_id is not null)
             )
     ),
     moved as (
@@ -172,8 +173,8 @@ begin
         set status = d.next_status,
             message_id = case
                 when d.next_status <> 'sent' then r.message_id
-                when d.moves then coalesce(r.message_id, d.new_message_id, d.attempt_message_id)
-                else coalesce(r.message_id, d.recipient_new_message_id)
+                when d.moves then coalesce(r.message_id, d.own_message_id, d.attempt_message_id)
+                else coalesce(r.message_id, d.recipient_message_id)
             end,
             sent_at = case when d.next_status = 'sent' then coalesce(r.sent_at, d.occurred_at, now()) else r.sent_at end,
             attempt_count = r.attempt_count + d.unclaimed_count,
