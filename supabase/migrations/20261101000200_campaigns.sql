@@ -89,7 +89,7 @@ create index notification_campaigns_processing on public.notification_campaigns 
 create index notification_campaigns_scheduled on public.notification_campaigns (scheduled_at) where status = 'scheduled';
 
 create table public.notification_campaign_recipients (
-    id uuid primary key default gen_random_uuid(),
+    id uuid primary key default private.time_ordered_uuid(),
     campaign_id uuid not null references public.notification_campaigns (id) on delete cascade,
     recipient text not null,
     variables jsonb not null default '{}',
@@ -151,7 +151,7 @@ create index notification_campaign_recipients_awaiting_callback on public.notifi
 
 create table public.send_attempts (
     -- travels to the provider as clientMessageId and comes back with its reports
-    id uuid primary key default gen_random_uuid(),
+    id uuid primary key default private.time_ordered_uuid(),
     recipient_id uuid not null references public.notification_campaign_recipients (id) on delete cascade,
     attempt_number integer not null,
     session_id text,

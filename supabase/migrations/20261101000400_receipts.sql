@@ -19,7 +19,7 @@ with (fillfactor = 90);
 comment on table private.message_ids is
     'Where a message id meets its recipient. Receipts of an unknown id and the send that names it both write this row first, '
     'so one of them always waits for the other and sees what it did.';
-create index message_ids_recipient on private.message_ids (recipient_id);
+create index message_ids_recipient on private.message_ids (recipient_id) where recipient_id is not null;
 
 create table public.message_receipts (
     message_id text collate "C" not null,
@@ -90,10 +90,10 @@ return case
     -- nearly all of them; a regular expression would cost more than storing the receipt
     when strpos(p_reader, ':') = 0 and strpos(p_reader, '_') = 0 and strpos(p_reader, ' ') = 0 and right(p_reader, 5) <> '@c.us' then p_reader
     -- 91987:12@s.whatsapp.net and 91987_1:12@s.whatsapp.net are devices of 91987@s.whatsapp.net
-    else regexp_replace(
+    else btrim(regexp_replace(
         regexp_replace(btrim(p_reader), '^([^@:_]+)(_\d+)?(:\d+)?(@|$)', '\1\4'),
         '@c\.us$', '@s.whatsapp.net'
-    )
+    ))
 end;
 revoke all on function private.canonical_reader(text) from public, anon, authenticated;
 grant execute on function private.canonical_reader(text) to service_role;
@@ -523,7 +523,7 @@ revoke all on function private.bind_message_id(text, uuid) from public, anon, au
 comment on function private.bind_message_id(text, uuid) is
     'Says for good whose message an id names; receipts parked for it are adopted. unique_violation where it is another recipient''s.';
 
-create function private.bind_message_id_of_attempt()
+create function private.bind_message_ids_of_attempts()
 returns trigger
 language plpgsql
 -- definer because whoever may name a message id may not write the tables behind it
@@ -531,18 +531,23 @@ security definer
 set search_path = ''
 as $$
 begin
-    perform private.bind_message_id(new.message_id, new.recipient_id);
+    -- what apply_send_outcomes wrote is bound already
+    perform private.bind_message_id(n.message_id, n.recipient_id)
+    from new_rows n
+    where n.message_id is not null
+        and (select i.recipient_id from private.message_ids i where i.message_id = n.message_id) is distinct from n.recipient_id
+    order by n.message_id;
     return null;
 end
 $$;
-revoke all on function private.bind_message_id_of_attempt() from public, anon, authenticated;
-comment on function private.bind_message_id_of_attempt() is 'After an attempt got a message id: it is bound to the attempt''s recipient.';
-create trigger bind_message_id_of_new_attempt after insert on public.send_attempts
-    for each row when (new.message_id is not null)
-    execute function private.bind_message_id_of_attempt();
-create trigger bind_message_id_of_attempt after update of message_id on public.send_attempts
-    for each row when (new.message_id is not null and new.message_id is distinct from old.message_id)
-    execute function private.bind_message_id_of_attempt();
+revoke all on function private.bind_message_ids_of_attempts() from public, anon, authenticated;
+comment on function private.bind_message_ids_of_attempts() is 'After attempts got message ids: they are bound to the attempts'' recipients.';
+create trigger bind_message_ids_of_new_attempts after insert on public.send_attempts
+    referencing new table as new_rows
+    for each statement execute function private.bind_message_ids_of_attempts();
+create trigger bind_message_ids_of_attempts after update on public.send_attempts
+    referencing new table as new_rows
+    for each statement execute function private.bind_message_ids_of_attempts();
 
 create function private.bind_message_id_of_recipient()
 returns trigger
@@ -751,8 +756,10 @@ create function private.record_receipts(p_receipts jsonb, p_verdicts boolean)
 returns jsonb
 language plpgsql
 set search_path = ''
--- every look-up is an index probe, also for a session that made its plans while the tables were empty
+-- Every look-up is an index probe, also for a session that made its plans while the tables were empty; and planning a
+-- single receipt anew would cost as much as recording it.
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_facts private.receipt_fact[];

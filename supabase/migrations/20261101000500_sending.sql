@@ -403,6 +403,7 @@ set search_path = ''
 -- below are parameters, which a generic plan takes for a tenth of the table: it must not fetch and sort that much.
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_sources private.send_source[] := private.send_sources(p_channels, p_exclude_sessions);
@@ -458,7 +459,7 @@ begin
             update public.notification_campaign_recipients r
             set status = 'processing',
                 attempt_count = r.attempt_count + 1,
-                attempt_id = gen_random_uuid(),
+                attempt_id = private.time_ordered_uuid(),
                 lease_expires_at = now() + coalesce(p_lease, private.default_lease(p.channel))
             from unnest(v_picked) p
             where r.id = p.recipient_id and r.status = 'pending'
@@ -503,6 +504,7 @@ returns jsonb
 language plpgsql
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_outcomes private.send_outcome[];
@@ -551,73 +553,72 @@ revoke all on function private.is_send_callback(jsonb) from public, anon, authen
 grant execute on function private.is_send_callback(jsonb) to service_role;
 comment on function private.is_send_callback(jsonb) is 'Whether record_send_callback can look for the send an event is about.';
 
-create function private.match_send_callback(p_event jsonb)
-returns private.send_outcome
+create function private.send_callback_candidates(p_event jsonb)
+returns table (recipient_id uuid, attempt_id uuid)
 language plpgsql
+stable
 set search_path = ''
 as $$
-declare
-    v_outcome private.send_outcome;
-    v_session_id text := p_event ->> 'sessionId';
-    v_recipient text := p_event ->> 'groupJid';
 begin
     -- by the id we gave it
-    if pg_input_is_valid(p_event ->> 'clientMessageId', 'uuid') then
-        select a.recipient_id, a.id
-        into v_outcome.recipient_id, v_outcome.attempt_id
-        from public.send_attempts a
-        where a.id = (p_event ->> 'clientMessageId')::uuid;
+    return query
+    select a.recipient_id, a.id
+    from public.send_attempts a
+    where a.id = case
+        when pg_input_is_valid(p_event ->> 'clientMessageId', 'uuid') then (p_event ->> 'clientMessageId')::uuid
+    end;
+    if found then
+        return;
     end if;
     -- by the id the provider gave it, where that is known: a repetition
-    if v_outcome.recipient_id is null and p_event ->> 'messageId' <> '' then
-        select i.recipient_id, a.id
-        into v_outcome.recipient_id, v_outcome.attempt_id
-        from private.message_ids i
-        left join public.send_attempts a on a.message_id = i.message_id
-        where i.message_id = p_event ->> 'messageId';
+    return query
+    select i.recipient_id, a.id
+    from private.message_ids i
+    left join public.send_attempts a on a.message_id = i.message_id
+    where i.message_id = nullif(p_event ->> 'messageId', '') and i.recipient_id is not null;
+    if found then
+        return;
     end if;
     -- by the group: what is being sent to it now, else what was given up without an answer, else what was proved sent
-    -- without its id; the same sender first.
-    -- The row is locked while we look, and looked for again if somebody else settled it meanwhile.
-    for v_try in 1..3 loop
-        exit when v_outcome.recipient_id is not null or v_recipient is null;
-        select r.id, a.id
-        into v_outcome.recipient_id, v_outcome.attempt_id
-        from public.notification_campaign_recipients r
-        join public.notification_campaigns c on c.id = r.campaign_id
-        left join public.send_attempts a on a.id = r.attempt_id
-        where r.recipient = v_recipient
-            and r.message_id is null
-            and (r.status in ('processing', 'sent') or r.attempt_count > 0)
-            -- a known sender speaks for its own organization alone
-            and not exists (
-                select 1
-                from public.gateway_sessions s
-                where s.id = v_session_id and s.organization_id <> c.organization_id
-            )
-        order by r.status = 'processing' desc, r.status = 'sent', a.session_id is not distinct from v_session_id desc, a.claimed_at desc nulls last
-        limit 1
-        for no key update of r;
-    end loop;
-    return v_outcome;
+    -- without its id; the same sender first
+    return query
+    select r.id, a.id
+    from public.notification_campaign_recipients r
+    join public.notification_campaigns c on c.id = r.campaign_id
+    left join public.send_attempts a on a.id = r.attempt_id
+    where r.recipient = p_event ->> 'groupJid'
+        and r.message_id is null
+        and (r.status in ('processing', 'sent') or r.attempt_count > 0)
+        -- a known sender speaks for its own organization alone
+        and not exists (
+            select 1
+            from public.gateway_sessions s
+            where s.id = p_event ->> 'sessionId' and s.organization_id <> c.organization_id
+        )
+    order by
+        r.status = 'processing' desc, r.status = 'sent', a.session_id is not distinct from p_event ->> 'sessionId' desc,
+        a.claimed_at desc nulls last
+    limit 20;
 end
 $$;
-revoke all on function private.match_send_callback(jsonb) from public, anon, authenticated;
-grant execute on function private.match_send_callback(jsonb) to service_role;
-comment on function private.match_send_callback(jsonb) is
-    'Which recipient and attempt a send callback is about: clientMessageId, else a known messageId, else the newest open send to the group.';
+revoke all on function private.send_callback_candidates(jsonb) from public, anon, authenticated;
+grant execute on function private.send_callback_candidates(jsonb) to service_role;
+comment on function private.send_callback_candidates(jsonb) is
+    'Which recipient and attempt a send callback may be about, the best first: clientMessageId, else a known messageId, else what is or was sent to the group.';
 
 create function public.record_send_callback(p_event jsonb)
 returns jsonb
 language plpgsql
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_events jsonb := case jsonb_typeof(p_event) when 'array' then p_event else jsonb_build_array(p_event) end;
     v_outcomes private.send_outcome[] := '{}';
     v_unmatched jsonb[] := '{}';
     v_outcome private.send_outcome;
+    v_locked uuid[];
     v_event jsonb;
     v_matched integer := 0;
     v_recorded integer := 0;
@@ -638,21 +639,16 @@ begin
         from jsonb_array_elements(v_events) as e (event)
         where private.is_send_callback(e.event) and e.event ->> 'messageId' <> ''
     ));
+    -- everything any of them may be about, in id order
+    v_locked := array(
+        select distinct c.recipient_id
+        from jsonb_array_elements(v_events) as e (event)
+        cross join lateral private.send_callback_candidates(e.event) c
+        where private.is_send_callback(e.event)
+    );
     perform 1
     from public.notification_campaign_recipients r
-    where r.id = any (array(
-        select coalesce(
-            (
-                select a.recipient_id
-                from public.send_attempts a
-                where a.id = case
-                    when pg_input_is_valid(e.event ->> 'clientMessageId', 'uuid') then (e.event ->> 'clientMessageId')::uuid
-                end
-            ),
-            (select i.recipient_id from private.message_ids i where i.message_id = e.event ->> 'messageId')
-        )
-        from jsonb_array_elements(v_events) as e (event)
-    ))
+    where r.id = any (v_locked)
     order by r.id
     for no key update;
 
@@ -664,16 +660,26 @@ begin
         where private.is_send_callback(e.event)
         order by e.place
     loop
-        v_outcome := private.match_send_callback(v_event);
-        if exists (
-            select 1
-            from unnest(v_outcomes) o
-            where o.recipient_id = v_outcome.recipient_id or o.message_id = v_event ->> 'messageId'
-        ) then
-            v_recorded := v_recorded + (select count(*) filter (where o.applied) from private.apply_send_outcomes(v_outcomes) o);
-            v_outcomes := '{}';
-            v_outcome := private.match_send_callback(v_event);
-        end if;
+        loop
+            v_outcome := null;
+            select c.recipient_id, c.attempt_id
+            into v_outcome.recipient_id, v_outcome.attempt_id
+            from private.send_callback_candidates(v_event) c
+            limit 1;
+            if exists (
+                select 1
+                from unnest(v_outcomes) o
+                where o.recipient_id = v_outcome.recipient_id or o.message_id = v_event ->> 'messageId'
+            ) then
+                v_recorded := v_recorded + (select count(*) filter (where o.applied) from private.apply_send_outcomes(v_outcomes) o);
+                v_outcomes := '{}';
+                continue;
+            end if;
+            exit when v_outcome.recipient_id is null or v_outcome.recipient_id = any (v_locked);
+            -- claimed while we were looking: hold it, and look again whether it still is the one
+            perform 1 from public.notification_campaign_recipients r where r.id = v_outcome.recipient_id for no key update;
+            v_locked := v_locked || v_outcome.recipient_id;
+        end loop;
         if v_outcome.recipient_id is null then
             v_unmatched := v_unmatched || v_event;
             continue;
@@ -800,6 +806,7 @@ language plpgsql
 set search_path = ''
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_outcomes private.send_outcome[];

@@ -64,7 +64,7 @@ begin
             message = format('campaign_id %s is not a campaign to contacts that you may see', coalesce(new.campaign_id::text, 'null')),
             hint = 'Groups go into notification_campaign_groups.';
     end if;
-    new.id := coalesce(new.id, gen_random_uuid());
+    new.id := coalesce(new.id, private.time_ordered_uuid());
     new.status := case coalesce(new.status, 'ready') when 'ready' then 'pending' else new.status end;
     if new.whatsapp_message_id is null and new.actual_sent_at is null and new.error_message is null then
         -- all that a user's token may write
