@@ -159,7 +159,8 @@ create table public.send_attempts (
     outcome public.attempt_outcome not null default 'claimed',
     error_code text,
     error_message text,
-    claimed_at timestamptz not null default now(),
+    -- null: a message that went out without a claim, known only because it was reported
+    claimed_at timestamptz default now(),
     accepted_at timestamptz,
     finished_at timestamptz,
     -- when the gateway was last asked what became of it

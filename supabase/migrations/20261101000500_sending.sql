@@ -48,6 +48,20 @@ revoke all on function private.retry_delay(integer, interval) from public, anon,
 grant execute on function private.retry_delay(integer, interval) to service_role;
 comment on function private.retry_delay(integer, interval) is 'How long to wait before the next attempt: exponential backoff with jitter, Retry-After honoured.';
 
+create function private.has_attempts_left(p_recipient_id uuid, p_max_attempts integer)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+    select count(a.claimed_at) < p_max_attempts
+    from public.send_attempts a
+    where a.recipient_id = p_recipient_id
+$$;
+revoke all on function private.has_attempts_left(uuid, integer) from public, anon, authenticated;
+grant execute on function private.has_attempts_left(uuid, integer) to service_role;
+comment on function private.has_attempts_left(uuid, integer) is 'Whether a message was claimed fewer times than its campaign allows.';
+
 create function private.apply_send_outcomes(p_outcomes private.send_outcome[])
 returns table (ordinal integer, applied boolean)
 language plpgsql
@@ -145,14 +159,14 @@ begin
                 when k.outcome = 'deferred' then
                     case
                         when k.is_cancelled then 'skipped'
-                        when k.on_transient_error = 'retry' and k.attempt_count < k.max_attempts then 'pending'
+                        when k.on_transient_error = 'retry' and private.has_attempts_left(k.recipient_id, k.max_attempts) then 'pending'
                         else 'failed'
                     end
                 when k.outcome = 'not_found' then
                     case
                         when k.unconfirmed_policy = 'hold' then 'unconfirmed'
                         when k.is_cancelled and k.was_asked then 'skipped'
-                        when k.attempt_count < k.max_attempts and not k.is_cancelled then 'pending'
+                        when not k.is_cancelled and private.has_attempts_left(k.recipient_id, k.max_attempts) then 'pending'
                         -- what nobody could be asked about may have been sent
                         when k.was_asked then 'failed'
                         else 'unconfirmed'
@@ -228,11 +242,11 @@ begin
     ),
     unclaimed as (
         insert into public.send_attempts (
-            recipient_id, attempt_number, session_id, message_id, outcome, error_code, error_message, accepted_at, finished_at
+            recipient_id, attempt_number, session_id, message_id, outcome, error_code, error_message, claimed_at, finished_at
         )
         select
             k.recipient_id, k.attempt_count + k.unclaimed_number, a.session_id, k.new_message_id, k.outcome, k.error_code,
-            k.error_message, now(), now()
+            k.error_message, null, now()
         from ranked k
         left join public.send_attempts a on a.id = k.attempt_id
         where k.is_unclaimed

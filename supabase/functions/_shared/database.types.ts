@@ -406,7 +406,7 @@ export type Database = {
           "asked_at": string | null;
           "asked_count": number;
           "attempt_number": number;
-          "claimed_at": string;
+          "claimed_at": string | null;
           "error_code": string | null;
           "error_message": string | null;
           "finished_at": string | null;
@@ -422,7 +422,7 @@ export type Database = {
           "asked_at"?: string | null;
           "asked_count"?: number;
           "attempt_number": number;
-          "claimed_at"?: string;
+          "claimed_at"?: string | null;
           "error_code"?: string | null;
           "error_message"?: string | null;
           "finished_at"?: string | null;
@@ -437,7 +437,7 @@ export type Database = {
           "asked_at"?: string | null;
           "asked_count"?: number;
           "attempt_number"?: number;
-          "claimed_at"?: string;
+          "claimed_at"?: string | null;
           "error_code"?: string | null;
           "error_message"?: string | null;
           "finished_at"?: string | null;
