@@ -1,0 +1,12 @@
+/** What tests of the database need, in one import. */
+export * from "./as_role.ts";
+export * from "./at_once.ts";
+export * from "./campaigns.ts";
+export * from "./connect.ts";
+export * from "./database_testing.ts";
+export * from "./rows.ts";
+export * from "./rpc.ts";
+export * from "./session.ts";
+export * from "./test_database.ts";
+export * from "./test_stack.ts";
+export * from "./until.ts";

@@ -1,0 +1,30 @@
+/** The environment of a test run, whatever the shell or `.env` says: nothing set is the default, and no real gateway. */
+export const testEnvironment: Readonly<Record<string, string>> = {
+  WEBHOOK_SECRET_KEY: "local-webhook-key",
+  CRON_SECRET_KEY: "local-cron-key",
+  WHATSAPP_VPS_API_KEY: "local-vps-key",
+  WHATSAPP_APP_SECRET: "local-app-secret",
+  WHATSAPP_VERIFY_TOKEN: "local-verify-token",
+  TWILIO_AUTH_TOKEN: "local-twilio-token",
+  ...Object.fromEntries(
+    [
+      "WHATSAPP_VPS_URL",
+      "WHATSAPP_CLOUD_API_URL",
+      "WHATSAPP_PHONE_NUMBER_ID",
+      "WHATSAPP_ACCESS_TOKEN",
+      "TWILIO_API_URL",
+      "TWILIO_ACCOUNT_SID",
+      "TWILIO_FROM",
+      "PUBLIC_FUNCTIONS_URL",
+      "PROCESS_TIME_BUDGET_MS",
+      "PROCESS_LEASE_SECONDS",
+      "PROCESS_SEND_TIMEOUT_MS",
+      "PROCESS_CONCURRENCY",
+      "PROCESS_SESSION_CONCURRENCY",
+      "TRUETICK_API_PORT",
+      "TRUETICK_DB_PORT",
+      "TRUETICK_DATA_DIR",
+      "TRUETICK_CRON_SECONDS",
+    ].map((name) => [name, ""]),
+  ),
+};

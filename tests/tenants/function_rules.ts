@@ -1,0 +1,36 @@
+/** Who may execute a function: `service` is service_role alone, `users` also whoever is signed in. */
+export type FunctionRule = "service" | "users";
+
+/** The rule of every function in `public`, by name; one without a rule fails the test. */
+export const functionRules: Readonly<Record<string, FunctionRule>> = {
+  audit_campaign_counters: "service",
+  cancel_campaign: "users",
+  claim_recipients: "service",
+  claim_stale_attempts: "service",
+  confirm_recipient: "users",
+  finalize_campaigns: "service",
+  fold_campaign_counters: "service",
+  increment_delivered_count: "service",
+  journal_webhook_event: "service",
+  pause_campaign: "users",
+  record_receipts: "service",
+  record_receipts_with_verdicts: "service",
+  record_send_callback: "service",
+  record_send_results: "service",
+  recover_stale_recipients: "service",
+  repair_campaign_counters: "service",
+  replay_webhook_events: "service",
+  resume_campaign: "users",
+  retry_failed_recipients: "users",
+  schedule_processor: "service",
+  start_campaign: "users",
+  start_due_campaigns: "service",
+};
+
+/** What policies and views need of `private`: no more of it may be used by whoever is signed in, none of it by anon. */
+export const privateRules = {
+  /** Rows of the caller's organizations alone, which the statistics are summed from. */
+  readable: ["campaign_counter_deltas", "campaign_counters"],
+  /** Asked by policies, and by the default of ids. */
+  executable: ["organization_ids_with_role", "readable_organization_ids", "time_ordered_uuid"],
+} as const;
