@@ -1,62 +1,8 @@
 import assert from "node:assert/strict";
-import { dirname, join } from "node:path";
-import { z } from "zod";
-import { inRepository } from "../../local/repository.ts";
-import { type ImportMap, importsOf, isBare, versionDifferences } from "./function_versions.ts";
+import { functionVersionFaults, importsOf, isBare, versionDifferences } from "../../scripts/function_versions.ts";
 
-const importMap = z.object({ imports: z.record(z.string(), z.string()) });
-const functionsFolder = inRepository("supabase", "functions");
-
-async function readImports(path: string): Promise<ImportMap> {
-  return importMap.parse(JSON.parse(await Deno.readTextFile(path)));
-}
-
-async function functionNames(): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(functionsFolder)) {
-    if (isDirectory && !name.startsWith("_")) names.push(name);
-  }
-  assert.ok(names.length > 0);
-  return names.sort();
-}
-
-/** Everything that the platform would bundle of a function: what its index.ts reaches, outside its folder as well. */
-async function bareImportsFrom(module: string, seen = new Set<string>()): Promise<string[]> {
-  if (seen.has(module)) return [];
-  seen.add(module);
-  const imports = importsOf(await Deno.readTextFile(module));
-  const found = imports.filter(isBare);
-  for (const specifier of imports.filter((each) => each.startsWith("."))) {
-    found.push(...await bareImportsFrom(join(dirname(module), specifier), seen));
-  }
-  return found;
-}
-
-Deno.test("the versions in each function's deno.json are the repository's, and exact", async () => {
-  const root = await readImports(inRepository("deno.json"));
-  const differences: string[] = [];
-  for (const name of await functionNames()) {
-    differences.push(...versionDifferences(name, await readImports(join(functionsFolder, name, "deno.json")), root));
-  }
-  assert.deepEqual(differences, []);
-});
-
-Deno.test("each function's deno.json names everything that its modules import", async () => {
-  const missing: string[] = [];
-  for (const name of await functionNames()) {
-    const { imports } = await readImports(join(functionsFolder, name, "deno.json"));
-    const specifiers = await bareImportsFrom(join(functionsFolder, name, "index.ts"));
-    assert.ok(specifiers.length > 0, `${name} imports nothing`);
-    missing.push(...specifiers.filter((each) => imports[each] === undefined).map((each) => `${name}: ${each}`));
-  }
-  assert.deepEqual(missing, []);
-});
-
-Deno.test("no function has a lock file of its own, which the platform's bundler cannot read", async () => {
-  for (const name of await functionNames()) {
-    const lock = await Deno.stat(join(functionsFolder, name, "deno.lock")).catch(() => null);
-    assert.equal(lock, null, `${name} has a deno.lock`);
-  }
+Deno.test("each function's deno.json names exactly what its modules import, in the repository's versions", async () => {
+  assert.deepEqual(await functionVersionFaults(), []);
 });
 
 Deno.test("another version, a range and an unknown package are noticed", () => {
