@@ -261,11 +261,13 @@ as $$
 declare
     v_recounted uuid[];
     v_unsettled boolean;
+    v_orphaned boolean;
 begin
     select
         array_agg(r.id) filter (where r.attempt_count > 1 or r.message_id <> c.message_id or c.message_count > 1),
-        coalesce(bool_or((r.status <> 'sent' or r.message_id is null) and c.is_evidence), false)
-    into v_recounted, v_unsettled
+        coalesce(bool_or((r.status <> 'sent' or r.message_id is null) and c.is_evidence), false),
+        count(*) < (select count(distinct u.recipient_id) from unnest(p_changes) u)
+    into v_recounted, v_unsettled, v_orphaned
     from (
         select l.id, l.status, l.attempt_count, l.message_id
         from public.notification_campaign_recipients l
@@ -321,6 +323,15 @@ begin
         ) as c
         cross join lateral private.identified_people(c.recipient_id) p
         where r.id = c.recipient_id and r.id = any (v_recounted);
+    end if;
+
+    if v_orphaned then
+        -- deleted while we waited for its row, together with the receipts that could be seen then: ours go too
+        delete from public.message_receipts m
+        using unnest(p_changes) c
+        where m.message_id = c.message_id
+            and m.recipient_id = c.recipient_id
+            and not exists (select 1 from public.notification_campaign_recipients r where r.id = c.recipient_id);
     end if;
 
     if v_unsettled then

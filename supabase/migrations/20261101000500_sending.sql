@@ -349,7 +349,19 @@ begin
                 and g.status = 'active'
                 and (g.channel = 'sms') = (c.channel = 'sms')
                 and g.id <> all (p_exclude_sessions)
-            order by g.id
+            -- where the campaign leaves the choice: whoever may still send most
+            order by
+                case when c.session_id is null then
+                    coalesce(
+                        g.messages_per_minute - (
+                            select count(*)
+                            from public.send_attempts a
+                            where a.session_id = g.id and a.claimed_at > now() - interval '1 minute'
+                        ),
+                        1000000
+                    )
+                end desc,
+                random()
             limit 1
         ) as s
         where c.status = 'processing'
@@ -423,6 +435,7 @@ declare
     v_sources private.send_source[] := private.send_sources(p_channels, p_exclude_sessions);
     v_round private.send_source[];
     v_picked private.picked_recipient[];
+    v_opted_out uuid[];
     v_remaining integer := p_limit;
 begin
     if p_limit is null or p_limit not between 1 and 10000 then
@@ -462,11 +475,21 @@ begin
         end if;
         v_remaining := v_remaining - cardinality(v_picked);
 
-        update public.notification_campaign_recipients r
-        set status = 'skipped', skip_reason = 'opted_out'
-        from unnest(v_picked) p
-        join public.opt_outs o on o.organization_id = p.organization_id and o.channel = p.channel
-        where r.id = p.recipient_id and r.recipient = o.recipient;
+        v_opted_out := array(
+            select r.id
+            from unnest(v_picked) p
+            join public.notification_campaign_recipients r on r.id = p.recipient_id
+            where exists (
+                select 1
+                from public.opt_outs o
+                where o.organization_id = p.organization_id and o.channel = p.channel and o.recipient = r.recipient
+            )
+        );
+        if v_opted_out <> '{}' then
+            update public.notification_campaign_recipients r
+            set status = 'skipped', skip_reason = 'opted_out'
+            where r.id = any (v_opted_out);
+        end if;
 
         return query
         with claimed as (
