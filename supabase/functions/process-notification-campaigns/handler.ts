@@ -30,7 +30,10 @@ export async function handle(request: Request, deps: ProcessorDeps): Promise<Res
   const run = new Run(deps, settings, gateway, deps.shutdown);
   const result = await run.toTheEnd();
   const elapsed = Math.round(deps.clock.now() - began);
-  deps.log.info("run", { ...run.figures, elapsed_ms: elapsed, ok: result.ok });
+  // a timer calls every few seconds: a run that found nothing to do is not worth a line
+  if (!result.ok || Object.values(run.figures).some((figure) => figure > 0)) {
+    deps.log.info("run", { ...run.figures, elapsed_ms: elapsed, ok: result.ok });
+  }
   return result.ok
     ? Response.json({ ok: true, ...result.value, elapsed_ms: elapsed })
     : failureResponse(result.failure);
