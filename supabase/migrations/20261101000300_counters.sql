@@ -59,6 +59,7 @@ returns boolean
 language plpgsql
 stable
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     return exists (
@@ -82,6 +83,7 @@ returns boolean
 language plpgsql
 stable
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     -- offsets written out: a parameter would be planned as a tenth of the table
@@ -108,6 +110,7 @@ create function private.finalize_campaign(p_campaign_id uuid)
 returns boolean
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     -- The last messages of a campaign may be settled by several transactions at once, each of which still sees the

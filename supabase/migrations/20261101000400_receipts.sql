@@ -178,6 +178,8 @@ returns table (delivered integer, read integer)
 language sql
 stable
 set search_path = ''
+-- two index probes, whatever the statistics say
+set enable_seqscan = off
 as $$
     select
         count(distinct m.reader) filter (where m.delivered_at is not null)::integer,
@@ -257,6 +259,7 @@ create function private.apply_receipts(p_changes private.receipt_change[])
 returns void
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
     v_recounted uuid[];
@@ -489,6 +492,7 @@ create function private.lock_message_ids(p_message_ids text[])
 returns void
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     insert into private.message_ids (message_id)
@@ -513,6 +517,7 @@ create function private.bind_message_id(p_message_id text, p_recipient_id uuid)
 returns void
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
     v_bound_to uuid := (select i.recipient_id from private.message_ids i where i.message_id = p_message_id);
@@ -540,6 +545,7 @@ language plpgsql
 -- definer because whoever may name a message id may not write the tables behind it
 security definer
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     -- what apply_send_outcomes wrote is bound already
@@ -587,6 +593,7 @@ language plpgsql
 -- definer because whoever may name a message id may not write receipts
 security definer
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     with adopting as (

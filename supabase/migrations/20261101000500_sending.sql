@@ -53,6 +53,7 @@ returns boolean
 language sql
 stable
 set search_path = ''
+set enable_seqscan = off
 as $$
     select count(a.claimed_at) < p_max_attempts
     from public.send_attempts a
@@ -66,6 +67,7 @@ create function private.apply_send_outcomes(p_outcomes private.send_outcome[])
 returns table (ordinal integer, applied boolean)
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     perform 1
@@ -332,6 +334,7 @@ create function private.send_sources(p_channels public.campaign_channel[], p_exc
 returns private.send_source[]
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
     v_sources private.send_source[];
@@ -595,6 +598,7 @@ returns table (recipient_id uuid, attempt_id uuid)
 language plpgsql
 stable
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     -- by the id we gave it

@@ -37,7 +37,19 @@ language sql
 stable
 set search_path = ''
 as $$
-    with recounted as (
+    -- all at once, not recipient by recipient: this reads everything anyway
+    with people as (
+        select
+            r.id,
+            count(distinct m.reader) filter (where m.delivered_at is not null)::integer as delivered,
+            count(distinct m.reader) filter (where m.read_at is not null)::integer as read
+        from public.notification_campaign_recipients r
+        left join private.message_ids i on i.recipient_id = r.id
+        left join public.message_receipts m on m.message_id = i.message_id and m.reader <> ''
+        where p_campaign_id is null or r.campaign_id = p_campaign_id
+        group by r.id
+    ),
+    recounted as (
         select
             r.campaign_id, r.id as recipient_id, r.delivered_count, r.read_count,
             private.counted_people(
@@ -45,8 +57,7 @@ as $$
             ) as actual_delivered,
             private.counted_people(r.member_count, p.read, r.anonymous_read_count) as actual_read
         from public.notification_campaign_recipients r
-        cross join lateral private.identified_people(r.id) p
-        where p_campaign_id is null or r.campaign_id = p_campaign_id
+        join people p on p.id = r.id
     )
     select c.campaign_id, c.recipient_id, v.counter, v.stored, v.actual
     from recounted c
