@@ -694,10 +694,10 @@ returns integer
 language sql
 immutable
 return (p_receipt.delivered_at is not null)::integer
-        + 2 * (p_receipt.read_at is not null)::integer
-        + 4 * (p_receipt.played_at is not null)::integer
-        + 8 * (p_receipt.sent_at is not null)::integer
-        + 16 * (p_receipt.failed_at is not null)::integer;
+    + 2 * (p_receipt.read_at is not null)::integer
+    + 4 * (p_receipt.played_at is not null)::integer
+    + 8 * (p_receipt.sent_at is not null)::integer
+    + 16 * (p_receipt.failed_at is not null)::integer;
 revoke all on function private.reported_kinds(public.message_receipts) from public, anon, authenticated;
 grant execute on function private.reported_kinds(public.message_receipts) to service_role;
 comment on function private.reported_kinds(public.message_receipts) is

@@ -585,10 +585,10 @@ returns boolean
 language sql
 immutable
 return coalesce(
-        p_event ->> 'event' in ('message_sent', 'message_failed')
-        and coalesce(nullif(p_event ->> 'clientMessageId', ''), nullif(p_event ->> 'messageId', ''), nullif(p_event ->> 'groupJid', '')) is not null,
-        false
-    );
+    p_event ->> 'event' in ('message_sent', 'message_failed')
+    and coalesce(nullif(p_event ->> 'clientMessageId', ''), nullif(p_event ->> 'messageId', ''), nullif(p_event ->> 'groupJid', '')) is not null,
+    false
+);
 revoke all on function private.is_send_callback(jsonb) from public, anon, authenticated;
 grant execute on function private.is_send_callback(jsonb) to service_role;
 comment on function private.is_send_callback(jsonb) is 'Whether record_send_callback can look for the send an event is about.';
