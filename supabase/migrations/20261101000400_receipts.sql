@@ -116,16 +116,30 @@ grant execute on function private.event_time(text) to service_role;
 comment on function private.event_time(text) is
     'A provider''s time: unix seconds, milliseconds or ISO 8601; now() for anything else. Shown to people, never used to order events.';
 
-create function public.journal_webhook_event(p_source text, p_reason text, p_payload jsonb)
+create function private.journal_webhook_events(p_source text, p_reason text, p_events jsonb[])
 returns void
 language sql
 set search_path = ''
 as $$
     insert into private.webhook_events as e (source, reason, payload)
-    values (p_source, p_reason, p_payload)
+    select distinct on (md5(u.event::text)) p_source, p_reason, u.event
+    from unnest(p_events) as u (event)
+    order by md5(u.event::text)
     on conflict (source, payload_hash) do update set
         seen_count = e.seen_count + 1,
         last_seen_at = now()
+$$;
+revoke all on function private.journal_webhook_events(text, text, jsonb[]) from public, anon, authenticated;
+grant execute on function private.journal_webhook_events(text, text, jsonb[]) to service_role;
+comment on function private.journal_webhook_events(text, text, jsonb[]) is
+    'Keeps authentic events that could not be applied, each once. p_source: send_callback, receipt, inbound or sms_delivery; p_reason: one word.';
+
+create function public.journal_webhook_event(p_source text, p_reason text, p_payload jsonb)
+returns void
+language sql
+set search_path = ''
+as $$
+    select private.journal_webhook_events(p_source, p_reason, array[p_payload])
 $$;
 revoke all on function public.journal_webhook_event(text, text, jsonb) from public, anon, authenticated;
 grant execute on function public.journal_webhook_event(text, text, jsonb) to service_role;
@@ -134,25 +148,24 @@ comment on function public.journal_webhook_event(text, text, jsonb) is
 
 create function private.journal_undigested(p_source text, p_events jsonb[])
 returns integer
-language sql
+language plpgsql
 set search_path = ''
 as $$
-    with journaled as (
-        insert into private.webhook_events as e (source, reason, payload)
-        select distinct on (md5(u.event::text))
-            p_source,
-            case when u.event ->> 'event' in ('malformed', 'message_sent', 'message_failed', 'message_delivered', 'message_read', 'message_played')
+begin
+    perform private.journal_webhook_events(p_source, u.reason, array_agg(u.event))
+    from (
+        select
+            n.event,
+            case when n.event ->> 'event' in ('malformed', 'message_sent', 'message_failed', 'message_delivered', 'message_read', 'message_played')
                 then 'malformed'
                 else 'unknown_event'
-            end,
-            u.event
-        from unnest(p_events) as u (event)
-        order by md5(u.event::text)
-        on conflict (source, payload_hash) do update set
-            seen_count = e.seen_count + 1,
-            last_seen_at = now()
-    )
-    select cardinality(p_events)
+            end as reason
+        from unnest(p_events) as n (event)
+    ) as u
+    group by u.reason
+    order by u.reason;
+    return cardinality(p_events);
+end
 $$;
 revoke all on function private.journal_undigested(text, jsonb[]) from public, anon, authenticated;
 grant execute on function private.journal_undigested(text, jsonb[]) to service_role;

@@ -656,6 +656,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_events jsonb := case jsonb_typeof(p_event) when 'array' then p_event else jsonb_build_array(p_event) end;
+    v_callbacks jsonb[];
     v_outcomes private.send_outcome[] := '{}';
     v_unmatched jsonb[] := '{}';
     v_outcome private.send_outcome;
@@ -663,29 +664,36 @@ declare
     v_event jsonb;
     v_matched integer := 0;
     v_recorded integer := 0;
-    v_journaled integer;
+    v_journaled integer := 0;
 begin
     if coalesce(jsonb_typeof(p_event), 'null') not in ('array', 'object') then
         raise invalid_parameter_value using
             message = format('p_event must be an event or an array of events, not %s', coalesce(jsonb_typeof(p_event), 'null'));
     end if;
-    v_journaled := private.journal_undigested('send_callback', array(
+    v_callbacks := array(
         select e.event
-        from jsonb_array_elements(v_events) as e (event)
-        where not private.is_send_callback(e.event)
-    ));
+        from jsonb_array_elements(v_events) with ordinality as e (event, place)
+        where private.is_send_callback(e.event)
+        order by e.place
+    );
+    if cardinality(v_callbacks) < jsonb_array_length(v_events) then
+        v_journaled := private.journal_undigested('send_callback', array(
+            select e.event
+            from jsonb_array_elements(v_events) as e (event)
+            where not private.is_send_callback(e.event)
+        ));
+    end if;
     -- first of all: of two callbacks that name the same message, one waits here and then finds what the other did
     perform private.lock_message_ids(array(
         select e.event ->> 'messageId'
-        from jsonb_array_elements(v_events) as e (event)
-        where private.is_send_callback(e.event) and e.event ->> 'messageId' <> ''
+        from unnest(v_callbacks) as e (event)
+        where e.event ->> 'messageId' <> ''
     ));
     -- everything any of them may be about, in id order
     v_locked := array(
         select distinct c.recipient_id
-        from jsonb_array_elements(v_events) as e (event)
+        from unnest(v_callbacks) as e (event)
         cross join lateral private.send_callback_candidates(e.event) c
-        where private.is_send_callback(e.event)
     );
     perform 1
     from public.notification_campaign_recipients r
@@ -695,11 +703,7 @@ begin
 
     -- An array says the same as its events one after the other. What has nothing to do with one another is applied
     -- together; an event about the same recipient or message as one before it first waits for that to be applied.
-    for v_event in
-        select e.event
-        from jsonb_array_elements(v_events) with ordinality as e (event, place)
-        where private.is_send_callback(e.event)
-        order by e.place
+    foreach v_event in array v_callbacks
     loop
         loop
             v_outcome := null;
@@ -741,13 +745,9 @@ begin
     end loop;
     v_recorded := v_recorded + (select count(*) filter (where o.applied) from private.apply_send_outcomes(v_outcomes) o);
 
-    insert into private.webhook_events as e (source, reason, payload)
-    select distinct on (md5(u.event::text)) 'send_callback', 'unmatched', u.event
-    from unnest(v_unmatched) as u (event)
-    order by md5(u.event::text)
-    on conflict (source, payload_hash) do update set
-        seen_count = e.seen_count + 1,
-        last_seen_at = now();
+    if v_unmatched <> '{}' then
+        perform private.journal_webhook_events('send_callback', 'unmatched', v_unmatched);
+    end if;
 
     return jsonb_build_object(
         'recorded', v_recorded,
