@@ -11,25 +11,92 @@ create type public.campaign_status as enum ('draft', 'scheduled', 'processing', 
 create type public.unconfirmed_policy as enum ('retry', 'hold');
 create type public.transient_error_policy as enum ('fail', 'retry');
 
+create type public.failure_class as enum (
+    'invalid_recipient', 'opted_out', 'window_closed', 'rate_limited', 'sender_restricted', 'content_rejected', 'auth',
+    'provider_error', 'unknown'
+);
+comment on type public.failure_class is
+    'What a provider''s code means: invalid_recipient: nobody to reach there; opted_out: does not want it; window_closed: only a template may be sent now; '
+    'rate_limited: later; sender_restricted: the provider holds the sender back; content_rejected: not this message; auth: the provider does not let us in; '
+    'provider_error: its own fault; unknown: a code nobody has sorted yet. What follows from each is in private.failure_classes.';
+
 -- The order of the next two types is the law of evidence: what stands later outranks what stands earlier.
 create type public.recipient_status as enum ('pending', 'processing', 'unconfirmed', 'skipped', 'failed', 'sent');
 comment on type public.recipient_status is
     'Evidence moves forward: pending < processing < unconfirmed < skipped < failed < sent. The first three are open.';
-create type public.attempt_outcome as enum ('claimed', 'accepted', 'unknown', 'not_found', 'deferred', 'failed', 'sent');
+create type public.attempt_outcome as enum ('claimed', 'accepted', 'unknown', 'not_found', 'deferred', 'skipped', 'failed', 'sent');
 comment on type public.attempt_outcome is
     'claimed: intent committed, nothing heard; accepted: the gateway took it; unknown: timeout or reset after the request left; '
     'not_found: the gateway, asked, never heard of it; deferred: it proves nothing was sent, may be tried again; '
-    'failed: an explicit rejection; sent: proved by a result, a callback, a receipt or a person.';
+    'skipped: not sent, and never to be; failed: an explicit rejection; sent: proved by a result, a callback, a receipt or a person.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- tables
 -- ---------------------------------------------------------------------------------------------------------------------
 
+create function private.address_of(p_recipient text)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+    -- digits of other scripts as ours; marks that nobody sees, which are copied along from chats, go
+    v_recipient text := translate(
+        p_recipient,
+        '＋０１２３４５６７８９٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९' || U&'\00a0\200b\200e\200f\202a\202c\202f\2060\2066\2069\feff',
+        '+0123456789012345678901234567890123456789'
+    );
+begin
+    -- a number, however it is written, or the JID of a person
+    if v_recipient ~ '^\s*(\+|00)?\s*[1-9][\d\s().\-/‐‑–—\[\]]{4,48}(\s*(x|ext\.?)\s*\d{1,6})?(:\d+)?(@(s\.whatsapp\.net|c\.us))?\s*$' then
+        -- +44 (0)20 …: the zero is for callers at home; extensions and devices are not the number
+        return '+' || regexp_replace(regexp_replace(v_recipient, '[x:@e].*$|\(0\)', '', 'g'), '^\s*(\+|00)|\D', '', 'g');
+    end if;
+    return btrim(p_recipient);
+end
+$$;
+revoke all on function private.address_of(text) from public, anon, authenticated;
+grant execute on function private.address_of(text) to authenticated, service_role;
+comment on function private.address_of(text) is
+    'Who a recipient is, in one spelling: + and digits for a phone number or a person''s JID, anything else as it stands. Not a check of the number.';
+
+create function private.channel_gateway(p_channel public.campaign_channel)
+returns text
+language sql
+immutable
+return case p_channel when 'whatsapp_group' then 'vps' when 'whatsapp' then 'cloud-api' else 'sms' end;
+revoke all on function private.channel_gateway(public.campaign_channel) from public, anon, authenticated;
+grant execute on function private.channel_gateway(public.campaign_channel) to service_role;
+comment on function private.channel_gateway(public.campaign_channel) is 'The gateway that sends for a channel where nobody names a sender.';
+
+create function private.session_gateway(
+    p_gateway text, p_session_channel public.campaign_channel, p_session_id text, p_channel public.campaign_channel
+)
+returns text
+language sql
+immutable
+return case
+    when p_gateway is not null then p_gateway
+    when p_channel = 'sms' then 'sms'
+    -- the id of a number of the Cloud API is digits alone
+    when p_channel = 'whatsapp_group' then case when p_session_channel = 'whatsapp' and p_session_id ~ '^\d{6,}$' then 'cloud-api' else 'vps' end
+    else case when p_session_channel = 'whatsapp_group' or starts_with(p_session_id, 'wa_') then 'vps' else 'cloud-api' end
+end;
+revoke all on function private.session_gateway(text, public.campaign_channel, text, public.campaign_channel) from public, anon, authenticated;
+grant execute on function private.session_gateway(text, public.campaign_channel, text, public.campaign_channel) to service_role;
+comment on function private.session_gateway(text, public.campaign_channel, text, public.campaign_channel) is
+    'The gateway through which a sender sends messages of a channel: the one it names, else what its id and the channel say.';
+
 create table public.gateway_sessions (
     id text primary key,
     organization_id uuid not null references public.organizations (id) on delete cascade,
     channel public.campaign_channel not null default 'whatsapp',
+    -- the name of the gateway that sends for it: vps, cloud-api, sms; null: what its id and the campaign's channel say
+    gateway text,
     status public.session_status not null default 'active',
+    -- why it is not active: what the provider said, or a person
+    status_reason text,
     -- attempts in any sixty seconds; null is no limit
     messages_per_minute integer,
     name text not null default '',
@@ -38,20 +105,26 @@ create table public.gateway_sessions (
     -- what campaigns point at, so that nobody sends through another organization's sender
     unique (organization_id, id),
     constraint messages_per_minute_is_positive check (messages_per_minute > 0),
+    constraint gateway_is_not_blank check (gateway ~ '\S'),
     constraint id_is_not_blank check (id ~ '\S')
 );
 comment on table public.gateway_sessions is
     'A sender: a WhatsApp session on the VPS gateway (wa_xxx), a Cloud API phone number id, an SMS number. '
-    'A whatsapp session sends to groups and to contacts alike.';
+    'A session of the VPS sends to groups and to contacts alike.';
+comment on column public.gateway_sessions.gateway is
+    'Null: sms for text messages, vps for groups and for ids like wa_xxx, cloud-api for contacts and for phone number ids.';
 
 create table public.opt_outs (
     organization_id uuid not null references public.organizations (id) on delete cascade,
     channel public.campaign_channel not null,
     recipient text not null,
+    -- the recipient in one spelling, which is what counts
+    address text not null,
     reason text not null default 'requested',
     created_at timestamptz not null default now(),
     primary key (organization_id, channel, recipient)
 );
+create index opt_outs_address on public.opt_outs (organization_id, channel, address);
 comment on table public.opt_outs is 'Who does not want messages of a channel. Checked when a message is claimed, not only when the audience is built.';
 
 create table public.notification_campaigns (
@@ -92,6 +165,8 @@ create table public.notification_campaign_recipients (
     id uuid primary key default private.time_ordered_uuid(),
     campaign_id uuid not null references public.notification_campaigns (id) on delete cascade,
     recipient text not null,
+    -- the contact in one spelling; null for a group
+    address text,
     variables jsonb not null default '{}',
     status public.recipient_status not null default 'pending',
     skip_reason text,
@@ -104,6 +179,7 @@ create table public.notification_campaign_recipients (
     sent_at timestamptz,
     error_code text,
     error_message text,
+    failure_class public.failure_class,
     member_count integer,
     delivered_count integer not null default 0,
     read_count integer not null default 0,
@@ -135,6 +211,10 @@ comment on table public.notification_campaign_recipients is 'One row is one mess
 comment on column public.notification_campaign_recipients.member_count is '1 for a contact; the members of a group; null where unknown (counts are then capped at 999999).';
 comment on column public.notification_campaign_recipients.attempt_count is 'Number of the newest row in send_attempts. It never goes down.';
 comment on column public.notification_campaign_recipients.delivered_count is 'People it was delivered to: least(member_count, greatest(identified, anonymous)).';
+comment on column public.notification_campaign_recipients.address is
+    '+ and digits, whatever spelling recipient has: one person gets one message of a campaign (duplicate_recipient), and opt-outs hold for all spellings.';
+create unique index notification_campaign_recipients_address on public.notification_campaign_recipients (campaign_id, address)
+    where address is not null and status <> 'skipped';
 create unique index notification_campaign_recipients_message_id on public.notification_campaign_recipients (message_id)
     where message_id is not null;
 -- what claim_recipients takes from
@@ -145,8 +225,8 @@ create index notification_campaign_recipients_in_flight on public.notification_c
     where status in ('processing', 'unconfirmed');
 create index notification_campaign_recipients_lease on public.notification_campaign_recipients (lease_expires_at)
     where status = 'processing';
--- what a callback that names only the group can be about
-create index notification_campaign_recipients_awaiting_callback on public.notification_campaign_recipients (recipient)
+-- what a callback that names only the chat can be about
+create index notification_campaign_recipients_awaiting_callback on public.notification_campaign_recipients (coalesce(address, recipient))
     where message_id is null and (status in ('processing', 'sent') or attempt_count > 0);
 
 create table public.send_attempts (
@@ -159,6 +239,7 @@ create table public.send_attempts (
     outcome public.attempt_outcome not null default 'claimed',
     error_code text,
     error_message text,
+    failure_class public.failure_class,
     -- null: a message that went out without a claim, known only because it was reported
     claimed_at timestamptz default now(),
     accepted_at timestamptz,
@@ -166,6 +247,8 @@ create table public.send_attempts (
     -- when the gateway was last asked what became of it
     asked_at timestamptz,
     asked_count integer not null default 0,
+    -- when to ask whether it was delivered, where the provider can be asked and nobody has said
+    next_poll_at timestamptz,
     unique (recipient_id, attempt_number),
     constraint attempt_number_is_positive check (attempt_number > 0)
 )
@@ -173,6 +256,7 @@ with (fillfactor = 85);
 comment on table public.send_attempts is
     'Every try to send, committed before the network call. A second send is seen here, and receipts of either message id find their recipient.';
 create index send_attempts_session on public.send_attempts (session_id, claimed_at);
+create index send_attempts_to_poll on public.send_attempts (next_poll_at) where next_poll_at is not null;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- triggers: what a row must carry whoever writes it
@@ -184,14 +268,32 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+    if new.status = 'active' then
+        new.status_reason := null;
+    end if;
     new.updated_at := now();
     return new;
 end
 $$;
 revoke all on function private.complete_session() from public, anon, authenticated;
-comment on function private.complete_session() is 'Before a sender changes: updated_at.';
-create trigger complete_session before update on public.gateway_sessions
+comment on function private.complete_session() is 'Before a sender is written: a reason ends with what it was the reason for.';
+create trigger complete_session before insert or update on public.gateway_sessions
     for each row execute function private.complete_session();
+
+create function private.complete_opt_out()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    new.address := private.address_of(new.recipient);
+    return new;
+end
+$$;
+revoke all on function private.complete_opt_out() from public, anon, authenticated;
+comment on function private.complete_opt_out() is 'Before an opt-out is written: the spelling it is found by.';
+create trigger complete_opt_out before insert or update on public.opt_outs
+    for each row execute function private.complete_opt_out();
 
 create function private.complete_campaign()
 returns trigger
@@ -217,21 +319,39 @@ create trigger complete_campaign before insert or update on public.notification_
 create function private.complete_recipient()
 returns trigger
 language plpgsql
+-- definer because row-level security would ask for the caller's organizations again at every row; the insert's own policy holds
+security definer
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     if tg_op = 'INSERT' then
-        if new.member_count is null then
+        if exists (
+            select 1
+            from public.notification_campaigns c
+            where c.id = new.campaign_id and c.channel <> 'whatsapp_group'
+        ) then
             -- a contact is one person; a group of unknown size stays unknown
-            new.member_count := (
+            new.member_count := coalesce(new.member_count, 1);
+            new.address := private.address_of(new.recipient);
+            -- the same spelling twice is for the constraint of the contract to refuse
+            if exists (
                 select 1
-                from public.notification_campaigns c
-                where c.id = new.campaign_id and c.channel <> 'whatsapp_group'
-            );
+                from public.notification_campaign_recipients r
+                where r.campaign_id = new.campaign_id
+                    and r.address = new.address
+                    and r.recipient <> new.recipient
+                    and r.status <> 'skipped'
+            ) then
+                new.status := 'skipped';
+                new.skip_reason := 'duplicate_recipient';
+            end if;
         end if;
         -- counts that a migrating system brings along are evidence without names
         new.anonymous_delivered_count := greatest(new.anonymous_delivered_count, new.delivered_count);
         new.anonymous_read_count := greatest(new.anonymous_read_count, new.read_count);
+    elsif new.address is not null and new.recipient <> old.recipient then
+        new.address := private.address_of(new.recipient);
     end if;
     if new.status = 'processing' then
         new.lease_expires_at := coalesce(new.lease_expires_at, now() + interval '5 minutes');
@@ -244,9 +364,10 @@ end
 $$;
 revoke all on function private.complete_recipient() from public, anon, authenticated;
 comment on function private.complete_recipient() is
-    'Before a recipient is inserted or its status set: a contact has one member, processing has a lease, sent has a time, whoever writes it.';
+    'Before a recipient is inserted, its status set or its number corrected: a contact has one member and one address, and is skipped where another spelling of it is there; '
+    'processing has a lease, sent has a time, whoever writes it.';
 -- not on every update: receipts change counts alone, a thousand rows at a time
-create trigger complete_recipient before insert or update of status on public.notification_campaign_recipients
+create trigger complete_recipient before insert or update of status, recipient on public.notification_campaign_recipients
     for each row execute function private.complete_recipient();
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -256,8 +377,8 @@ create trigger complete_recipient before insert or update of status on public.no
 alter table public.gateway_sessions enable row level security;
 revoke all on public.gateway_sessions from anon, authenticated;
 grant select, delete on public.gateway_sessions to authenticated;
-grant insert (id, organization_id, channel, status, messages_per_minute, name) on public.gateway_sessions to authenticated;
-grant update (status, messages_per_minute, name) on public.gateway_sessions to authenticated;
+grant insert (id, organization_id, channel, gateway, status, status_reason, messages_per_minute, name) on public.gateway_sessions to authenticated;
+grant update (status, status_reason, messages_per_minute, name) on public.gateway_sessions to authenticated;
 grant all on public.gateway_sessions to service_role;
 
 create policy "members read their senders" on public.gateway_sessions
@@ -341,7 +462,8 @@ create policy "members read the recipients of their campaigns" on public.notific
 create policy "operators add recipients that are still to be sent" on public.notification_campaign_recipients
     for insert to authenticated
     with check (
-        status = 'pending'
+        -- skipped: as another spelling of a contact that is there already, which only the trigger can say
+        (status = 'pending' or skip_reason = 'duplicate_recipient')
         and exists (
             select 1
             from public.notification_campaigns c

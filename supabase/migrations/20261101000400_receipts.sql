@@ -13,17 +13,21 @@ create table private.message_ids (
     message_id text collate "C" primary key,
     -- Null while only receipts have named this id. No foreign key: whoever binds an id holds the recipient's row anyway;
     -- forget_message_ids removes what a deleted recipient leaves.
-    recipient_id uuid
+    recipient_id uuid,
+    -- when receipts first named it; null where the send did
+    parked_at timestamptz
 )
 with (fillfactor = 90);
 comment on table private.message_ids is
     'Where a message id meets its recipient. Receipts of an unknown id and the send that names it both write this row first, '
     'so one of them always waits for the other and sees what it did.';
 create index message_ids_recipient on private.message_ids (recipient_id) where recipient_id is not null;
+create index message_ids_parked on private.message_ids (parked_at) where recipient_id is null;
 
 create table public.message_receipts (
     message_id text collate "C" not null,
-    -- canonical: no device suffix; '' stands for nobody named
+    -- canonical: no device suffix; '' stands for nobody named, 'recipient' for the one person whom a message to a contact
+    -- is for (or for all it is for, where a provider speaks of the message as a whole), 'sms' for their phone
     reader text collate "C" not null,
     -- No foreign key: a receipt may come before its message, and checking one would cost as much as counting.
     -- The row of private.message_ids is what links them; forget_receipts removes what a deleted recipient leaves.
@@ -36,6 +40,10 @@ create table public.message_receipts (
     error_code text,
     error_message text,
     session_id text,
+    -- what the provider charges for it, once: named by the provider, or by its category in message_rates
+    cost numeric(14, 6),
+    currency text,
+    pricing_category text,
     anonymous_delivered_count integer not null default 0,
     anonymous_read_count integer not null default 0,
     -- which kinds the last write was the first to report (1 delivered, 2 read, 4 played, 8 sent, 16 failed):
@@ -56,6 +64,21 @@ with (
 comment on table public.message_receipts is
     'Who received, read or played which message, each once. recipient_id is null while the message is not known yet (parked).';
 
+create table public.message_rates (
+    organization_id uuid not null references public.organizations (id) on delete cascade,
+    -- as in Meta's pricing: marketing, utility, authentication, service
+    category text not null,
+    -- the rate of numbers that begin so: +49; the longest wins, '' is for all
+    address_prefix text not null default '',
+    effective_at timestamptz not null default '-infinity',
+    cost numeric(14, 6) not null,
+    currency text not null,
+    primary key (organization_id, category, address_prefix, effective_at),
+    constraint cost_is_not_negative check (cost >= 0)
+);
+comment on table public.message_rates is
+    'What a delivered message costs. Meta''s receipts name a category and no amount; the rate that holds when the receipt comes is the cost of the message.';
+
 create table private.webhook_events (
     id bigint generated always as identity primary key,
     source text not null,
@@ -72,8 +95,9 @@ create table private.webhook_events (
 );
 comment on table private.webhook_events is
     'Authentic events that could not be applied: unmatched, malformed, of an unknown kind, or in conflict with what is known. '
-    'Kept once each; replay_webhook_events tries the unmatched again.';
-create index webhook_events_to_replay on private.webhook_events (id) where replayed_at is null and reason = 'unmatched';
+    'Kept once each and without secrets; replay_webhook_events tries the unmatched again, sweep_webhook_events forgets them in the end.';
+create index webhook_events_to_replay on private.webhook_events (id) where replayed_at is null and reason in ('unmatched', 'error');
+create index webhook_events_seen on private.webhook_events (last_seen_at);
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- reading what providers write
@@ -116,6 +140,47 @@ grant execute on function private.event_time(text) to service_role;
 comment on function private.event_time(text) is
     'A provider''s time: unix seconds, milliseconds or ISO 8601; now() for anything else. Shown to people, never used to order events.';
 
+create function private.event_cost(p_cost text)
+returns numeric
+language sql
+immutable
+return case when p_cost ~ '^\d{1,8}(\.\d{1,12})?$' then p_cost::numeric end;
+revoke all on function private.event_cost(text) from public, anon, authenticated;
+grant execute on function private.event_cost(text) to service_role;
+comment on function private.event_cost(text) is 'A provider''s amount; null for anything but a plain number from 0 to 99,999,999.';
+
+create function private.without_secrets(p_value jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    return case jsonb_typeof(p_value)
+        when 'object' then (
+            select coalesce(jsonb_object_agg(
+                e.key,
+                case
+                    when e.key ~* '(api[-_]?key|token|secret|passw|authorization|signature|cookie)' and jsonb_typeof(e.value) <> 'null'
+                        then '"[removed]"'::jsonb
+                    else private.without_secrets(e.value)
+                end
+            ), '{}')
+            from jsonb_each(p_value) e
+        )
+        when 'array' then (
+            select coalesce(jsonb_agg(private.without_secrets(e.value) order by e.ordinality), '[]')
+            from jsonb_array_elements(p_value) with ordinality e
+        )
+        else p_value
+    end;
+end
+$$;
+revoke all on function private.without_secrets(jsonb) from public, anon, authenticated;
+grant execute on function private.without_secrets(jsonb) to service_role;
+comment on function private.without_secrets(jsonb) is
+    'A payload without the texts whose names say that they are secret: gateways have been seen to put the key of their session into the body.';
+
 create function private.journal_webhook_events(p_source text, p_reason text, p_events jsonb[])
 returns void
 language sql
@@ -123,7 +188,7 @@ set search_path = ''
 as $$
     insert into private.webhook_events as e (source, reason, payload)
     select distinct on (md5(u.event::text)) p_source, p_reason, u.event
-    from unnest(p_events) as u (event)
+    from (select private.without_secrets(e.event) as event from unnest(p_events) as e (event)) as u
     order by md5(u.event::text)
     on conflict (source, payload_hash) do update set
         seen_count = e.seen_count + 1,
@@ -156,7 +221,10 @@ begin
     from (
         select
             n.event,
-            case when n.event ->> 'event' in ('malformed', 'message_sent', 'message_failed', 'message_delivered', 'message_read', 'message_played')
+            case when n.event ->> 'event' in (
+                    'malformed', 'message_sent', 'message_failed', 'message_delivered', 'message_read', 'message_played',
+                    'message_received'
+                )
                 then 'malformed'
                 else 'unknown_event'
             end as reason
@@ -186,6 +254,73 @@ grant execute on function private.counted_people(integer, integer, integer, inte
 comment on function private.counted_people(integer, integer, integer, integer) is
     'The people behind identified and anonymous reports: the larger of the two, never more than there are members.';
 
+create function private.is_delivered(p_reader text, p_delivered_at timestamptz, p_failed_at timestamptz)
+returns boolean
+language sql
+immutable
+-- a text message goes out in segments, each with a report of its own: one that failed is not made good by the others
+return p_delivered_at is not null and (p_failed_at is null or p_reader <> 'sms');
+revoke all on function private.is_delivered(text, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.is_delivered(text, timestamptz, timestamptz) to service_role;
+comment on function private.is_delivered(text, timestamptz, timestamptz) is
+    'Whether a receipt means that its reader has the message. Says the same in whatever order the reports came.';
+
+create function private.is_read(p_reader text, p_read_at timestamptz, p_failed_at timestamptz)
+returns boolean
+language sql
+immutable
+return p_read_at is not null and (p_failed_at is null or p_reader <> 'sms');
+revoke all on function private.is_read(text, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.is_read(text, timestamptz, timestamptz) to service_role;
+comment on function private.is_read(text, timestamptz, timestamptz) is
+    'Whether a receipt means that its reader has read the message. As is_delivered, says the same in whatever order the reports came.';
+
+create function private.is_failed(p_reader text, p_delivered_at timestamptz, p_failed_at timestamptz)
+returns boolean
+language sql
+immutable
+-- one participant's failure is not the group's; what a gateway says of a message without naming anybody is its own guess
+return p_failed_at is not null and p_reader in ('recipient', 'sms') and not private.is_delivered(p_reader, p_delivered_at, p_failed_at);
+revoke all on function private.is_failed(text, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.is_failed(text, timestamptz, timestamptz) to service_role;
+comment on function private.is_failed(text, timestamptz, timestamptz) is
+    'Whether a receipt is a provider''s last word that the whole message failed: reported so, and no delivery proves otherwise. Says the same in whatever order the reports came.';
+
+create function private.proves_send(
+    p_reader text, p_delivered_at timestamptz, p_sent_at timestamptz, p_failed_at timestamptz, p_anonymous_count integer
+)
+returns boolean
+language sql
+immutable
+-- that the provider took it proves little once it says that it failed
+return private.is_delivered(p_reader, p_delivered_at, p_failed_at)
+    or p_anonymous_count > 0
+    or (p_sent_at is not null and not private.is_failed(p_reader, p_delivered_at, p_failed_at));
+revoke all on function private.proves_send(text, timestamptz, timestamptz, timestamptz, integer) from public, anon, authenticated;
+grant execute on function private.proves_send(text, timestamptz, timestamptz, timestamptz, integer) to service_role;
+comment on function private.proves_send(text, timestamptz, timestamptz, timestamptz, integer) is
+    'Whether a receipt means that its message was sent. Says the same in whatever order the reports came.';
+
+create function private.message_price(p_recipient_id uuid, p_category text)
+returns table (cost numeric, currency text)
+language sql
+stable
+begin atomic
+    select r.cost, r.currency
+    from public.notification_campaign_recipients n
+    join public.notification_campaigns c on c.id = n.campaign_id
+    join public.message_rates r on r.organization_id = c.organization_id
+    where n.id = p_recipient_id
+        and r.category = p_category
+        and r.effective_at <= now()
+        and starts_with(coalesce(n.address, ''), r.address_prefix)
+    order by length(r.address_prefix) desc, r.effective_at desc
+    limit 1;
+end;
+revoke all on function private.message_price(uuid, text) from public, anon, authenticated;
+grant execute on function private.message_price(uuid, text) to service_role;
+comment on function private.message_price(uuid, text) is 'What a message of a category to this recipient costs now, by message_rates; no row where no rate says.';
+
 create function private.identified_people(p_recipient_id uuid)
 returns table (delivered integer, read integer)
 language sql
@@ -195,8 +330,8 @@ set search_path = ''
 set enable_seqscan = off
 as $$
     select
-        count(distinct m.reader) filter (where m.delivered_at is not null)::integer,
-        count(distinct m.reader) filter (where m.read_at is not null)::integer
+        count(distinct m.reader) filter (where private.is_delivered(m.reader, m.delivered_at, m.failed_at))::integer,
+        count(distinct m.reader) filter (where private.is_read(m.reader, m.read_at, m.failed_at))::integer
     from private.message_ids i
     join public.message_receipts m on m.message_id = i.message_id
     where i.recipient_id = p_recipient_id and m.reader <> ''
@@ -240,7 +375,8 @@ as $$
         status = 'sent',
         lease_expires_at = null,
         error_code = null,
-        error_message = null
+        error_message = null,
+        failure_class = null
     where r.id = p_group_id
     returning r.delivered_count
 $$;
@@ -263,10 +399,49 @@ create type private.receipt_change as (
     anonymous_read integer,
     proves_send boolean,
     failed boolean,
+    -- the provider's last word: it holds against the message that was sent, too
+    is_final boolean,
     error_code text,
-    error_message text
+    error_message text,
+    cost numeric,
+    currency text
 );
 comment on type private.receipt_change is 'What changed receipts of one message mean for its recipient.';
+
+create function private.message_failed(p_message_id text)
+returns boolean
+language sql
+stable
+-- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
+return exists (
+    select 1
+    from public.message_receipts m
+    where m.message_id = p_message_id collate "C" and private.is_failed(m.reader, m.delivered_at, m.failed_at)
+);
+revoke all on function private.message_failed(text) from public, anon, authenticated;
+grant execute on function private.message_failed(text) to service_role;
+comment on function private.message_failed(text) is 'Whether the last word of a message''s receipts is that it failed.';
+
+create function private.standing_message_id(p_recipient_id uuid, p_but_message_id text)
+returns text
+language sql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+    select a.message_id
+    from public.send_attempts a
+    where a.recipient_id = p_recipient_id
+        and a.message_id <> p_but_message_id
+        and a.outcome = 'sent'
+        and not private.message_failed(a.message_id)
+    order by a.attempt_number
+    limit 1
+$$;
+revoke all on function private.standing_message_id(uuid, text) from public, anon, authenticated;
+grant execute on function private.standing_message_id(uuid, text) to service_role;
+comment on function private.standing_message_id(uuid, text) is
+    'Another message that went out to a recipient and was not reported as failed; null where there is none.';
 
 create function private.apply_receipts(p_changes private.receipt_change[])
 returns void
@@ -281,7 +456,7 @@ declare
 begin
     select
         array_agg(r.id) filter (where r.attempt_count > 1 or r.message_id <> c.message_id or c.message_count > 1),
-        coalesce(bool_or((r.status <> 'sent' or r.message_id is null) and c.is_evidence), false),
+        coalesce(bool_or(((r.status <> 'sent' or r.message_id is null) and c.is_evidence) or c.is_final), false),
         count(*) < (select count(distinct u.recipient_id) from unnest(p_changes) u)
     into v_recounted, v_unsettled, v_orphaned
     from (
@@ -294,7 +469,7 @@ begin
     join (
         select
             u.recipient_id, min(u.message_id) as message_id, count(*) as message_count,
-            bool_or(u.proves_send or u.failed) as is_evidence
+            bool_or(u.proves_send or u.failed) as is_evidence, bool_or(u.is_final) as is_final
         from unnest(p_changes) u
         group by u.recipient_id
     ) as c on c.recipient_id = r.id;
@@ -311,6 +486,8 @@ begin
             r.member_count, r.identified_delivered_count + c.delivered, r.anonymous_delivered_count + c.anonymous_delivered,
             greatest(r.identified_read_count + c.read, r.anonymous_read_count + c.anonymous_read)
         ),
+        cost = case when c.cost is null then r.cost else coalesce(r.cost, 0) + c.cost end,
+        currency = coalesce(r.currency, c.currency),
         updated_at = now()
     from unnest(p_changes) c
     where r.id = c.recipient_id and (v_recounted is null or r.id <> all (v_recounted));
@@ -328,12 +505,16 @@ begin
                 r.member_count, p.delivered, r.anonymous_delivered_count + c.anonymous_delivered,
                 greatest(p.read, r.anonymous_read_count + c.anonymous_read)
             ),
+            cost = case when c.cost is null then r.cost else coalesce(r.cost, 0) + c.cost end,
+            currency = coalesce(r.currency, c.currency),
             updated_at = now()
         from (
             select
                 u.recipient_id,
                 sum(u.anonymous_delivered)::integer as anonymous_delivered,
-                sum(u.anonymous_read)::integer as anonymous_read
+                sum(u.anonymous_read)::integer as anonymous_read,
+                sum(u.cost) as cost,
+                max(u.currency) as currency
             from unnest(p_changes) u
             group by u.recipient_id
         ) as c
@@ -351,36 +532,57 @@ begin
     end if;
 
     if v_unsettled then
-        -- a receipt proves the send; a failure counts only against what is still open
+        -- a receipt proves the send; a failure counts against what is still open, a final one also against the message that was sent
         update public.send_attempts a
         set outcome = case when c.proves_send then 'sent'::public.attempt_outcome else greatest(a.outcome, 'failed') end,
             error_code = coalesce(c.error_code, a.error_code),
             error_message = coalesce(c.error_message, a.error_message),
+            failure_class = case when not c.proves_send then private.failure_class_of(c.error_code) end,
             finished_at = coalesce(a.finished_at, now())
         from unnest(p_changes) c
         where a.message_id = c.message_id and (c.proves_send or c.failed);
 
         update public.notification_campaign_recipients r
-        set status = case when c.proves_send then 'sent'::public.recipient_status else 'failed' end,
-            -- the id of a message that failed is not the id of the message that was sent
-            message_id = case when c.proves_send then coalesce(r.message_id, c.message_id) else r.message_id end,
+        set status = case when c.standing_message_id is not null then 'sent'::public.recipient_status else 'failed' end,
+            -- the id of the message that stands; where none does, of the one that failed
+            message_id = case
+                when c.standing_message_id is null then r.message_id
+                when r.status = 'sent' and c.proves_send then coalesce(r.message_id, c.standing_message_id)
+                else c.standing_message_id
+            end,
             lease_expires_at = null,
-            error_code = case when not c.proves_send then coalesce(c.error_code, r.error_code) end,
+            error_code = case when c.standing_message_id is null then coalesce(c.error_code, r.error_code) end,
             error_message = case
-                when not c.proves_send then coalesce(c.error_message, 'The provider reported a failure without a reason.')
-            end
+                when c.standing_message_id is null then coalesce(c.error_message, 'The provider reported a failure without a reason.')
+            end,
+            failure_class = case when c.standing_message_id is null then private.failure_class_of(c.error_code) end
         from (
-            -- the strongest evidence for each recipient; an older attempt's failure says nothing about the one in flight
-            select distinct on (u.recipient_id) u.*, a.id as attempt_id
-            from unnest(p_changes) u
-            left join public.send_attempts a on a.message_id = u.message_id
-            where u.proves_send or u.failed
-            order by u.recipient_id, u.proves_send desc, a.attempt_number desc nulls last
+            select
+                e.*,
+                case
+                    when e.proves_send then e.message_id
+                    -- sent twice, and the other message did not fail
+                    when e.is_final then private.standing_message_id(e.recipient_id, e.message_id)
+                end as standing_message_id
+            from (
+                -- the strongest evidence for each recipient; an older attempt's failure says nothing about the one in flight
+                select distinct on (u.recipient_id) u.*, a.id as attempt_id
+                from unnest(p_changes) u
+                left join public.send_attempts a on a.message_id = u.message_id
+                where u.proves_send or u.failed
+                order by u.recipient_id, u.proves_send desc, a.attempt_number desc nulls last
+            ) as e
         ) as c
         where r.id = c.recipient_id
             and (
                 (c.proves_send and (r.status <> 'sent' or r.message_id is null))
-                or (not c.proves_send and r.status in ('pending', 'processing', 'unconfirmed') and (c.attempt_id is null or c.attempt_id = r.attempt_id))
+                or (
+                    not c.proves_send and r.delivered_count = 0
+                    and case
+                        when r.status = 'sent' then c.is_final and (r.message_id = c.message_id or private.message_failed(r.message_id))
+                        else r.status in ('pending', 'processing', 'unconfirmed') and (c.attempt_id is null or c.attempt_id = r.attempt_id)
+                    end
+                )
             );
     end if;
 end
@@ -401,14 +603,24 @@ declare
 begin
     v_changes := array(
         select (
-            n.recipient_id, n.message_id, count(n.delivered_at), count(n.read_at),
+            n.recipient_id, n.message_id, count(*) filter (where n.is_delivered), count(*) filter (where n.is_read),
             sum(n.anonymous_delivered_count), sum(n.anonymous_read_count),
-            count(n.delivered_at) + count(n.sent_at) + sum(n.anonymous_delivered_count + n.anonymous_read_count) > 0,
-            -- one participant's failure is not the group's
-            bool_or(n.reader = '' and n.failed_at is not null),
-            max(n.error_code) filter (where n.reader = ''), max(n.error_message) filter (where n.reader = '')
+            bool_or(n.proves_send),
+            bool_or(n.is_failed or (n.reader = '' and n.failed_at is not null)),
+            bool_or(n.is_failed),
+            max(n.error_code) filter (where n.is_failed or n.reader = ''), max(n.error_message) filter (where n.is_failed or n.reader = ''),
+            sum(n.cost), max(n.currency)
         )::private.receipt_change
-        from new_rows n
+        from (
+            select
+                r.*,
+                private.is_delivered(r.reader, r.delivered_at, r.failed_at) as is_delivered,
+                private.is_read(r.reader, r.read_at, r.failed_at) as is_read,
+                private.is_failed(r.reader, r.delivered_at, r.failed_at) as is_failed,
+                private.proves_send(r.reader, r.delivered_at, r.sent_at, r.failed_at, r.anonymous_delivered_count + r.anonymous_read_count)
+                    as proves_send
+            from new_rows r
+        ) as n
         where n.recipient_id is not null
         group by n.recipient_id, n.message_id
     );
@@ -437,19 +649,29 @@ begin
     v_changes := array(
         select (
             n.recipient_id, n.message_id,
-            coalesce(sum(n.n) filter (where n.delivered_at is not null), 0),
-            coalesce(sum(n.n) filter (where n.read_at is not null), 0),
+            coalesce(sum(n.n) filter (where n.is_delivered), 0),
+            coalesce(sum(n.n) filter (where n.is_read), 0),
             sum(n.n * n.anonymous_delivered_count), sum(n.n * n.anonymous_read_count),
-            count(*) filter (where n.n > 0 and (
-                n.delivered_at is not null or n.sent_at is not null or n.anonymous_delivered_count + n.anonymous_read_count > 0
-            )) > 0,
-            coalesce(bool_or(n.n > 0 and n.reader = '' and n.failed_at is not null), false),
-            max(n.error_code) filter (where n.n > 0 and n.reader = ''), max(n.error_message) filter (where n.n > 0 and n.reader = '')
+            bool_or(n.n > 0 and n.proves_send),
+            bool_or(n.n > 0 and (n.is_failed or (n.reader = '' and n.failed_at is not null))),
+            bool_or(n.n > 0 and n.is_failed),
+            max(n.error_code) filter (where n.n > 0 and (n.is_failed or n.reader = '')),
+            max(n.error_message) filter (where n.n > 0 and (n.is_failed or n.reader = '')),
+            sum(n.n * n.cost), max(n.currency)
         )::private.receipt_change
         from (
-            select 1 as n, w.* from new_rows w
-            union all
-            select -1 as n, o.* from old_rows o
+            select
+                u.*,
+                private.is_delivered(u.reader, u.delivered_at, u.failed_at) as is_delivered,
+                private.is_read(u.reader, u.read_at, u.failed_at) as is_read,
+                private.is_failed(u.reader, u.delivered_at, u.failed_at) as is_failed,
+                private.proves_send(u.reader, u.delivered_at, u.sent_at, u.failed_at, u.anonymous_delivered_count + u.anonymous_read_count)
+                    as proves_send
+            from (
+                select 1 as n, w.* from new_rows w
+                union all
+                select -1 as n, o.* from old_rows o
+            ) as u
         ) as n
         where n.recipient_id is not null
         group by n.recipient_id, n.message_id
@@ -478,8 +700,10 @@ declare
 begin
     v_changes := array(
         select (
-            o.recipient_id, o.message_id, -count(o.delivered_at), -count(o.read_at),
-            -sum(o.anonymous_delivered_count), -sum(o.anonymous_read_count), false, false, null, null
+            o.recipient_id, o.message_id,
+            -count(*) filter (where private.is_delivered(o.reader, o.delivered_at, o.failed_at)),
+            -count(*) filter (where private.is_read(o.reader, o.read_at, o.failed_at)),
+            -sum(o.anonymous_delivered_count), -sum(o.anonymous_read_count), false, false, false, null, null, -sum(o.cost), null
         )::private.receipt_change
         from old_rows o
         where o.recipient_id is not null
@@ -616,15 +840,18 @@ begin
         where o.recipient_id is null and n.recipient_id is not null
     ),
     parked as (
-        select m.message_id, m.reader, a.recipient_id
+        select m.message_id, m.reader, a.recipient_id, p.cost, p.currency
         from adopting a
         join public.message_receipts m on m.message_id = a.message_id
+        left join lateral private.message_price(a.recipient_id, m.pricing_category) p on m.cost is null
         where m.recipient_id is null
         order by m.message_id, m.reader
         for no key update of m
     )
     update public.message_receipts m
-    set recipient_id = p.recipient_id
+    set recipient_id = p.recipient_id,
+        cost = coalesce(m.cost, p.cost),
+        currency = coalesce(m.currency, p.currency)
     from parked p
     where m.message_id = p.message_id and m.reader = p.reader;
     return null;
@@ -729,6 +956,11 @@ create type private.receipt_fact as (
     error_code text,
     error_message text,
     session_id text,
+    cost numeric,
+    currency text,
+    pricing_category text,
+    -- the id of the attempt, as the provider gave it back
+    client_message_id text,
     anonymous_delivered_count integer,
     anonymous_read_count integer
 );
@@ -742,6 +974,32 @@ create type private.receipt_news as (
     is_parked boolean
 );
 comment on type private.receipt_news is 'What of one message and reader was news.';
+
+create function private.price_receipts(p_facts private.receipt_fact[])
+returns private.receipt_fact[]
+language plpgsql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    return array(
+        select (
+            f.message_id, f.reader, f.kinds, f.delivered_at, f.read_at, f.played_at, f.sent_at, f.failed_at, f.error_code, f.error_message,
+            f.session_id, coalesce(f.cost, p.cost), case when f.cost is null then p.currency else f.currency end, f.pricing_category,
+            f.client_message_id, f.anonymous_delivered_count, f.anonymous_read_count
+        )::private.receipt_fact
+        from unnest(p_facts) with ordinality f
+        left join private.message_ids i on i.message_id = f.message_id
+        left join lateral private.message_price(i.recipient_id, f.pricing_category) p on f.cost is null
+        order by f.ordinality
+    );
+end
+$$;
+revoke all on function private.price_receipts(private.receipt_fact[]) from public, anon, authenticated;
+grant execute on function private.price_receipts(private.receipt_fact[]) to service_role;
+comment on function private.price_receipts(private.receipt_fact[]) is
+    'Receipts with what they cost, where they name a category and the rates know it. A parked one is priced when it is adopted.';
 
 create function private.receipt_verdicts(p_receipts jsonb, p_news private.receipt_news[])
 returns text
@@ -783,7 +1041,7 @@ grant execute on function private.receipt_verdicts(jsonb, private.receipt_news[]
 comment on function private.receipt_verdicts(jsonb, private.receipt_news[]) is
     'One letter for each element of a batch, in its order: r recorded, d duplicate, p parked, j journaled.';
 
-create function private.record_receipts(p_receipts jsonb, p_verdicts boolean)
+create function private.record_receipts(p_receipts jsonb, p_source text, p_verdicts boolean)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -820,9 +1078,14 @@ begin
             private.event_time(e."timestamp") as occurred_at,
             e."sessionId" as session_id,
             e."errorCode" as error_code,
-            e."errorMessage" as error_message
+            e."errorMessage" as error_message,
+            private.event_cost(e.cost) as cost,
+            e.currency,
+            e."pricingCategory" as pricing_category,
+            e."clientMessageId" as client_message_id
         from jsonb_to_recordset(v_receipts) as e (
-            event text, "messageId" text, reader text, "sessionId" text, "timestamp" text, "errorCode" text, "errorMessage" text
+            event text, "messageId" text, reader text, "sessionId" text, "timestamp" text, "errorCode" text, "errorMessage" text,
+            cost text, currency text, "pricingCategory" text, "clientMessageId" text
         )
     ),
     facts as (
@@ -840,6 +1103,11 @@ begin
                 max(v.error_code),
                 max(v.error_message),
                 min(v.session_id),
+                max(v.cost),
+                max(v.currency) filter (where v.cost is not null),
+                max(v.pricing_category),
+                -- one of them may be somebody else's
+                max(v.client_message_id) filter (where pg_input_is_valid(v.client_message_id, 'uuid')),
                 count(*) filter (where v.kind = 1 and v.reader = ''),
                 count(*) filter (where v.kind in (2, 4) and v.reader = '')
             )::private.receipt_fact as fact,
@@ -858,7 +1126,7 @@ begin
     from facts f;
 
     if v_events < jsonb_array_length(p_receipts) then
-        v_journaled := private.journal_undigested('receipt', array(
+        v_journaled := private.journal_undigested(p_source, array(
             select e.receipt
             from jsonb_array_elements(p_receipts) as e (receipt)
             where not private.is_receipt(e.receipt)
@@ -871,9 +1139,12 @@ begin
         where (select i.recipient_id from private.message_ids i where i.message_id = u.message_id) is null
         order by u.message_id
     );
+    if v_unknown <> '{}' and exists (select 1 from unnest(v_facts) f where f.client_message_id is not null) then
+        perform private.name_messages(v_unknown, v_facts);
+    end if;
     if v_unknown <> '{}' then
-        insert into private.message_ids (message_id)
-        select u.message_id
+        insert into private.message_ids (message_id, parked_at)
+        select u.message_id, now()
         from unnest(v_unknown) as u (message_id)
         order by u.message_id collate "C"
         on conflict (message_id) do nothing;
@@ -886,16 +1157,20 @@ begin
         for share;
     end if;
 
+    if exists (select 1 from unnest(v_facts) f where f.pricing_category is not null and f.cost is null) then
+        v_facts := private.price_receipts(v_facts);
+    end if;
+
     with written as (
         insert into public.message_receipts as m (
             message_id, reader, recipient_id, delivered_at, read_at, played_at, sent_at, failed_at, error_code, error_message,
-            session_id, anonymous_delivered_count, anonymous_read_count, last_change
+            session_id, cost, currency, pricing_category, anonymous_delivered_count, anonymous_read_count, last_change
         )
         select
             f.message_id, f.reader,
             (select i.recipient_id from private.message_ids i where i.message_id = f.message_id),
             f.delivered_at, f.read_at, f.played_at, f.sent_at, f.failed_at, f.error_code, f.error_message, f.session_id,
-            f.anonymous_delivered_count, f.anonymous_read_count,
+            f.cost, f.currency, f.pricing_category, f.anonymous_delivered_count, f.anonymous_read_count,
             -- an anonymous report is counted, not remembered
             case when f.reader = '' then f.kinds & 24 else f.kinds end
         from unnest(v_facts) f
@@ -908,11 +1183,16 @@ begin
             error_code = coalesce(m.error_code, excluded.error_code),
             error_message = coalesce(m.error_message, excluded.error_message),
             session_id = coalesce(m.session_id, excluded.session_id),
+            cost = coalesce(m.cost, excluded.cost),
+            currency = coalesce(m.currency, excluded.currency),
+            pricing_category = coalesce(m.pricing_category, excluded.pricing_category),
             anonymous_delivered_count = m.anonymous_delivered_count + excluded.anonymous_delivered_count,
             anonymous_read_count = m.anonymous_read_count + excluded.anonymous_read_count,
             last_change = excluded.last_change & ~private.reported_kinds(m)
         where (excluded.last_change & ~private.reported_kinds(m)) <> 0
             or excluded.anonymous_delivered_count + excluded.anonymous_read_count > 0
+            or (m.cost is null and excluded.cost is not null)
+            or (m.pricing_category is null and excluded.pricing_category is not null)
         returning
             m.message_id, m.reader, m.last_change::integer as kinds, m.recipient_id is null as is_parked
     )
@@ -946,34 +1226,36 @@ begin
     else '{}' end;
 end
 $$;
-revoke all on function private.record_receipts(jsonb, boolean) from public, anon, authenticated;
-grant execute on function private.record_receipts(jsonb, boolean) to service_role;
-comment on function private.record_receipts(jsonb, boolean) is 'What public.record_receipts says; p_verdicts: also a letter for each element.';
+revoke all on function private.record_receipts(jsonb, text, boolean) from public, anon, authenticated;
+grant execute on function private.record_receipts(jsonb, text, boolean) to service_role;
+comment on function private.record_receipts(jsonb, text, boolean) is 'What public.record_receipts says; p_verdicts: also a letter for each element.';
 
-create function public.record_receipts(p_receipts jsonb)
+create function public.record_receipts(p_receipts jsonb, p_source text default 'receipt')
 returns jsonb
 language sql
 set search_path = ''
 as $$
-    select private.record_receipts(p_receipts, false)
+    select private.record_receipts(p_receipts, p_source, false)
 $$;
-revoke all on function public.record_receipts(jsonb) from public, anon, authenticated;
-grant execute on function public.record_receipts(jsonb) to service_role;
-comment on function public.record_receipts(jsonb) is
-    'Records a batch of receipts: [{event: message_delivered|message_read|message_played|message_sent|message_failed, messageId, reader, sessionId, timestamp, errorCode, errorMessage}]. '
-    'No reader: counted anonymously. Answers {recorded, duplicates, parked, journaled}: parked ones wait for their message id, journaled ones were of an unknown kind or malformed. '
+revoke all on function public.record_receipts(jsonb, text) from public, anon, authenticated;
+grant execute on function public.record_receipts(jsonb, text) to service_role;
+comment on function public.record_receipts(jsonb, text) is
+    'Records a batch of receipts: [{event: message_delivered|message_read|message_played|message_sent|message_failed, messageId, reader, sessionId, timestamp, errorCode, errorMessage, '
+    'cost, currency, pricingCategory, clientMessageId}]. reader: a person; recipient for the one a message to a contact is for; sms for their phone; none: counted anonymously. '
+    'clientMessageId: the attempt, as the provider gave it back, which names the message even before the answer to the send is stored. '
+    'p_source: receipt or sms_delivery, for the journal. Answers {recorded, duplicates, parked, journaled}: parked ones wait for their message id, journaled ones were of an unknown kind or malformed. '
     'Idempotent for every receipt that names its reader. Caller: the receipt webhooks.';
 
-create function public.record_receipts_with_verdicts(p_receipts jsonb)
+create function public.record_receipts_with_verdicts(p_receipts jsonb, p_source text default 'receipt')
 returns jsonb
 language sql
 set search_path = ''
 as $$
-    select private.record_receipts(p_receipts, true)
+    select private.record_receipts(p_receipts, p_source, true)
 $$;
-revoke all on function public.record_receipts_with_verdicts(jsonb) from public, anon, authenticated;
-grant execute on function public.record_receipts_with_verdicts(jsonb) to service_role;
-comment on function public.record_receipts_with_verdicts(jsonb) is
+revoke all on function public.record_receipts_with_verdicts(jsonb, text) from public, anon, authenticated;
+grant execute on function public.record_receipts_with_verdicts(jsonb, text) to service_role;
+comment on function public.record_receipts_with_verdicts(jsonb, text) is
     'record_receipts for several requests at once: answers also verdicts, a letter for each element in its order: r recorded, d duplicate, p parked, j journaled. '
     'Caller: the receipt webhooks, which share it out.';
 
@@ -984,6 +1266,26 @@ comment on function public.record_receipts_with_verdicts(jsonb) is
 alter table private.message_ids enable row level security;
 revoke all on private.message_ids from public, anon, authenticated;
 grant all on private.message_ids to service_role;
+
+alter table public.message_rates enable row level security;
+revoke all on public.message_rates from anon, authenticated;
+grant select, insert, delete on public.message_rates to authenticated;
+grant update (cost, currency) on public.message_rates to authenticated;
+grant all on public.message_rates to service_role;
+
+create policy "members read their rates" on public.message_rates
+    for select to authenticated
+    using (organization_id in (select private.readable_organization_ids()));
+create policy "owners add rates" on public.message_rates
+    for insert to authenticated
+    with check (organization_id in (select private.organization_ids_with_role('owner')));
+create policy "owners correct rates" on public.message_rates
+    for update to authenticated
+    using (organization_id in (select private.organization_ids_with_role('owner')))
+    with check (organization_id in (select private.organization_ids_with_role('owner')));
+create policy "owners remove rates" on public.message_rates
+    for delete to authenticated
+    using (organization_id in (select private.organization_ids_with_role('owner')));
 
 alter table private.webhook_events enable row level security;
 revoke all on private.webhook_events from public, anon, authenticated;

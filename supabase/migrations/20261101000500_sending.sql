@@ -20,7 +20,10 @@ create type private.send_outcome as (
     retry_after interval,
     lease interval,
     -- not_found: the gateway said so itself
-    was_asked boolean
+    was_asked boolean,
+    failure_class public.failure_class,
+    -- ask so long after it was sent whether it was delivered
+    poll_after interval
 );
 
 create function private.default_lease(p_channel public.campaign_channel)
@@ -57,11 +60,15 @@ set enable_seqscan = off
 as $$
     select count(a.claimed_at) < p_max_attempts
     from public.send_attempts a
+    left join private.failure_classes f on f.class = a.failure_class
     where a.recipient_id = p_recipient_id
+        -- a sender that may not send is not the message's fault
+        and f.action is distinct from 'pause'
 $$;
 revoke all on function private.has_attempts_left(uuid, integer) from public, anon, authenticated;
 grant execute on function private.has_attempts_left(uuid, integer) to service_role;
-comment on function private.has_attempts_left(uuid, integer) is 'Whether a message was claimed fewer times than its campaign allows.';
+comment on function private.has_attempts_left(uuid, integer) is
+    'Whether a message was claimed fewer times than its campaign allows; claims that failed because of their sender do not count.';
 
 create function private.apply_send_outcomes(p_outcomes private.send_outcome[])
 returns table (ordinal integer, applied boolean)
@@ -93,7 +100,9 @@ begin
     with known as (
         select
             o.ordinal, o.recipient_id, o.outcome, o.error_code, o.error_message, o.occurred_at, o.retry_after, o.lease, o.was_asked,
-            r.status, r.attempt_count, r.message_id is null as is_unnamed, c.channel, c.max_attempts, c.unconfirmed_policy,
+            o.failure_class, o.poll_after,
+            coalesce(f.action = 'pause', false) as is_senders_fault,
+            r.status, r.attempt_count, r.lease_expires_at, r.message_id is null as is_unnamed, c.channel, c.max_attempts, c.unconfirmed_policy,
             coalesce(
                 c.on_transient_error,
                 case c.channel when 'whatsapp_group' then 'fail'::public.transient_error_policy else 'retry' end
@@ -102,6 +111,8 @@ begin
             a.id as attempt_id,
             a.message_id as attempt_message_id,
             a.id is null or a.id is not distinct from r.attempt_id as is_newest,
+            -- named before, and reported as failed since: that the gateway took it is no news
+            o.outcome = 'sent' and i.recipient_id is not null and private.message_failed(o.message_id) as is_refuted,
             o.message_id as named_message_id,
             i.recipient_id <> o.recipient_id as is_another_recipients,
             case when i.recipient_id is null or i.recipient_id = o.recipient_id then o.message_id end as own_message_id,
@@ -117,12 +128,13 @@ begin
         join public.notification_campaigns c on c.id = r.campaign_id
         left join public.send_attempts a on a.id = o.attempt_id and a.recipient_id = o.recipient_id
         left join private.message_ids i on i.message_id = o.message_id
+        left join private.failure_classes f on f.class = o.failure_class
     ),
     judged as (
         select
             k.*,
             case
-                when k.outcome = 'sent' then k.status <> 'sent' or k.new_message_id is not null
+                when k.outcome = 'sent' then (k.status <> 'sent' and not k.is_refuted) or k.new_message_id is not null
                 -- only the newest attempt may fail or requeue the row: an older one's failure says nothing about it
                 when k.outcome = 'failed' then k.is_newest and k.status in ('pending', 'processing', 'unconfirmed')
                 else k.is_newest and k.status = 'processing'
@@ -146,7 +158,7 @@ begin
             ) as rank,
             count(*) filter (where j.is_unclaimed) over (partition by j.recipient_id) as unclaimed_count,
             row_number() over (partition by j.recipient_id, j.is_unclaimed order by j.ordinal) as unclaimed_number,
-            row_number() over (partition by j.attempt_id order by j.outcome desc, j.ordinal) as attempt_rank,
+            row_number() over (partition by j.attempt_id, j.is_unclaimed order by j.outcome desc, j.ordinal) as attempt_rank,
             max(j.new_message_id) filter (where not j.is_unclaimed) over (partition by j.attempt_id) as attempt_new_message_id,
             max(j.own_message_id) filter (where j.outcome <> 'failed') over (partition by j.recipient_id) as recipient_message_id
         from judged j
@@ -156,11 +168,11 @@ begin
             k.*,
             case
                 when not k.moves then k.status::text
-                when k.outcome = 'sent' then 'sent'
-                when k.outcome = 'failed' then 'failed'
+                when k.outcome in ('sent', 'failed', 'skipped') then k.outcome::text
                 when k.outcome = 'deferred' then
                     case
                         when k.is_cancelled then 'skipped'
+                        when k.is_senders_fault then 'pending'
                         when k.on_transient_error = 'retry' and private.has_attempts_left(k.recipient_id, k.max_attempts) then 'pending'
                         else 'failed'
                     end
@@ -188,7 +200,10 @@ begin
         update public.notification_campaign_recipients r
         set status = d.next_status,
             message_id = case
+                -- a message that failed gives the row its id only where there is no other; one to a group is then looked for by its group
+                when d.next_status = 'failed' and d.moves and d.channel <> 'whatsapp_group' then coalesce(r.message_id, d.own_message_id)
                 when d.next_status <> 'sent' then r.message_id
+                when d.moves and r.status = 'failed' then coalesce(d.own_message_id, d.attempt_message_id, r.message_id)
                 when d.moves then coalesce(r.message_id, d.own_message_id, d.attempt_message_id)
                 else coalesce(r.message_id, d.recipient_message_id)
             end,
@@ -204,7 +219,11 @@ begin
                 when d.moves and d.outcome = 'accepted' then now() + coalesce(d.lease, private.default_lease(d.channel))
                 else r.lease_expires_at
             end,
-            skip_reason = case when d.moves and d.next_status = 'skipped' then 'campaign_cancelled' else r.skip_reason end,
+            skip_reason = case
+                when not d.moves or d.next_status <> 'skipped' then r.skip_reason
+                when d.outcome = 'skipped' then coalesce(d.error_code, 'skipped')
+                else 'campaign_cancelled'
+            end,
             error_code = case
                 when not d.moves then r.error_code
                 when d.next_status = 'sent' then null
@@ -221,6 +240,12 @@ begin
                     'The gateway does not know this message, and no attempts remain.'
                 when d.next_status = 'failed' then coalesce(d.error_message, 'The gateway reported a failure without a reason.')
                 else coalesce(d.error_message, r.error_message)
+            end,
+            failure_class = case
+                when not d.moves then r.failure_class
+                when d.next_status in ('sent', 'unconfirmed') then null
+                when d.next_status = 'failed' and d.outcome = 'not_found' then 'unknown'
+                else coalesce(d.failure_class, r.failure_class)
             end
         from decided d
         where r.id = d.recipient_id
@@ -231,10 +256,18 @@ begin
             message_id = coalesce(a.message_id, k.attempt_new_message_id),
             error_code = coalesce(k.error_code, a.error_code),
             error_message = coalesce(k.error_message, a.error_message),
+            failure_class = coalesce(k.failure_class, a.failure_class),
+            next_poll_at = case
+                when k.outcome <> 'sent' then a.next_poll_at
+                when k.poll_after is not null then now() + k.poll_after
+                -- proved by something else than the answer to the send, which was lost
+                when k.channel = 'sms' then coalesce(a.next_poll_at, k.lease_expires_at, now() + interval '10 minutes')
+            end,
             accepted_at = case when k.outcome in ('accepted', 'sent') then coalesce(a.accepted_at, now()) else a.accepted_at end,
-            finished_at = case when k.outcome in ('deferred', 'failed', 'sent') then coalesce(a.finished_at, now()) else a.finished_at end
+            finished_at = case when k.outcome in ('deferred', 'skipped', 'failed', 'sent') then coalesce(a.finished_at, now()) else a.finished_at end
         from ranked k
-        where a.id = k.attempt_id and k.attempt_rank = 1
+        -- what is said of a second message is said of the row it gets below
+        where a.id = k.attempt_id and k.attempt_rank = 1 and not k.is_unclaimed
     ),
     bound as (
         update private.message_ids i
@@ -275,6 +308,45 @@ grant execute on function private.apply_send_outcomes(private.send_outcome[]) to
 comment on function private.apply_send_outcomes(private.send_outcome[]) is
     'The one place where evidence moves a recipient: forward only, fenced by the attempt. Answers for each outcome whether it was news. '
     'The caller holds the message ids (lock_message_ids); recipients are locked here, in id order.';
+
+create function private.name_messages(p_message_ids text[], p_facts private.receipt_fact[])
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+    v_outcomes private.send_outcome[] := array(
+        select (
+            row_number() over (), n.recipient_id, n.attempt_id, case when n.is_failed then 'failed' else 'sent' end, n.message_id,
+            n.error_code, n.error_message, n.occurred_at, null, null, false,
+            case when n.is_failed then private.failure_class_of(n.error_code) end, null
+        )::private.send_outcome
+        from (
+            select distinct on (f.message_id)
+                f.message_id, a.id as attempt_id, a.recipient_id, coalesce(f.sent_at, f.delivered_at, now()) as occurred_at,
+                f.error_code, f.error_message, f.failed_at is not null and not private.is_delivered(f.reader, f.delivered_at, f.failed_at) as is_failed
+            from unnest(p_facts) f
+            join public.send_attempts a on a.id = f.client_message_id::uuid
+            where f.message_id = any (p_message_ids)
+            order by f.message_id, is_failed
+        ) as n
+    );
+begin
+    if v_outcomes <> '{}' then
+        -- all of them, not only those that get a recipient: locks are taken in one order
+        perform private.lock_message_ids(p_message_ids);
+        perform private.apply_send_outcomes(v_outcomes);
+        update private.message_ids i
+        set parked_at = now()
+        where i.message_id = any (p_message_ids) and i.recipient_id is null and i.parked_at is null;
+    end if;
+end
+$$;
+revoke all on function private.name_messages(text[], private.receipt_fact[]) from public, anon, authenticated;
+grant execute on function private.name_messages(text[], private.receipt_fact[]) to service_role;
+comment on function private.name_messages(text[], private.receipt_fact[]) is
+    'Receipts of unknown messages that carry the id of an attempt say as much as the answer to the send would have: whose message it is, and whether it went out or failed.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- starting
@@ -317,6 +389,7 @@ create type private.send_source as (
     campaign_id uuid,
     organization_id uuid,
     channel public.campaign_channel,
+    gateway text,
     session_id text,
     -- how many its session may still send within the minute; null is no limit
     allowance integer
@@ -327,10 +400,11 @@ create type private.picked_recipient as (
     campaign_id uuid,
     organization_id uuid,
     channel public.campaign_channel,
+    gateway text,
     session_id text
 );
 
-create function private.send_sources(p_channels public.campaign_channel[], p_exclude_sessions text[])
+create function private.send_sources(p_exclude_sessions text[], p_gateways text[], p_default_senders jsonb)
 returns private.send_source[]
 language plpgsql
 set search_path = ''
@@ -342,24 +416,45 @@ declare
     v_held text[];
 begin
     v_sources := array(
-        select (c.id, c.organization_id, c.channel, s.id, s.messages_per_minute)::private.send_source
+        select (c.id, c.organization_id, c.channel, s.gateway, s.id, s.messages_per_minute)::private.send_source
         from public.notification_campaigns c
         cross join lateral (
-            select g.id, g.messages_per_minute
-            from public.gateway_sessions g
-            where g.organization_id = c.organization_id
-                and (c.session_id is null or g.id = c.session_id)
-                and g.status = 'active'
-                and (g.channel = 'sms') = (c.channel = 'sms')
-                and g.id <> all (p_exclude_sessions)
+            select u.id, u.gateway, u.messages_per_minute
+            from (
+                select g.id, w.gateway, g.messages_per_minute
+                from public.gateway_sessions g
+                cross join lateral private.session_gateway(g.gateway, g.channel, g.id, c.channel) as w (gateway)
+                where g.organization_id = c.organization_id
+                    and case when c.session_id is null then w.gateway = private.channel_gateway(c.channel) else g.id = c.session_id end
+                    and g.status = 'active'
+                    and (g.channel = 'sms') = (c.channel = 'sms')
+                union all
+                -- the sender of the whole installation, for organizations that have none of their own
+                select d.value, d.key, null
+                from jsonb_each_text(p_default_senders) d
+                where c.session_id is null
+                    and d.key = private.channel_gateway(c.channel)
+                    and not exists (
+                        select 1
+                        from public.gateway_sessions g
+                        where g.id = d.value
+                            or (
+                                g.organization_id = c.organization_id
+                                and (g.channel = 'sms') = (c.channel = 'sms')
+                                and private.session_gateway(g.gateway, g.channel, g.id, c.channel) = d.key
+                            )
+                    )
+            ) as u
+            where u.id <> all (p_exclude_sessions)
+                and (p_gateways is null or u.gateway = any (p_gateways))
             -- where the campaign leaves the choice: whoever may still send most
             order by
                 case when c.session_id is null then
                     coalesce(
-                        g.messages_per_minute - (
+                        u.messages_per_minute - (
                             select count(*)
                             from public.send_attempts a
-                            where a.session_id = g.id and a.claimed_at > now() - interval '1 minute'
+                            where a.session_id = u.id and a.claimed_at > now() - interval '1 minute'
                         ),
                         1000000
                     )
@@ -368,7 +463,6 @@ begin
             limit 1
         ) as s
         where c.status = 'processing'
-            and (p_channels is null or c.channel = any (p_channels))
             and exists (
                 select 1
                 from public.notification_campaign_recipients r
@@ -391,7 +485,7 @@ begin
     );
     return array(
         select (
-            s.campaign_id, s.organization_id, s.channel, s.session_id,
+            s.campaign_id, s.organization_id, s.channel, s.gateway, s.session_id,
             s.allowance - (
                 select count(*)
                 from public.send_attempts a
@@ -404,22 +498,25 @@ begin
     );
 end
 $$;
-revoke all on function private.send_sources(public.campaign_channel[], text[]) from public, anon, authenticated;
-grant execute on function private.send_sources(public.campaign_channel[], text[]) to service_role;
-comment on function private.send_sources(public.campaign_channel[], text[]) is
-    'The processing campaigns that have something due, shuffled, with the sender each would use and what it may still send within the minute. Holds senders that have a limit.';
+revoke all on function private.send_sources(text[], text[], jsonb) from public, anon, authenticated;
+grant execute on function private.send_sources(text[], text[], jsonb) to service_role;
+comment on function private.send_sources(text[], text[], jsonb) is
+    'The processing campaigns that have something due, shuffled, with the sender each would use and what it may still send within the minute. Holds senders that have a limit. '
+    'A campaign that names no sender goes through its channel''s own gateway.';
 
 create function public.claim_recipients(
     p_limit integer default 50,
     p_lease interval default null,
     p_exclude_sessions text[] default '{}',
-    p_channels public.campaign_channel[] default null
+    p_gateways text[] default null,
+    p_default_senders jsonb default '{}'
 )
 returns table (
     client_message_id uuid,
     recipient_id uuid,
     campaign_id uuid,
     channel public.campaign_channel,
+    gateway text,
     session_id text,
     recipient text,
     content jsonb,
@@ -435,10 +532,10 @@ set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_sources private.send_source[] := private.send_sources(p_channels, p_exclude_sessions);
+    v_sources private.send_source[] := private.send_sources(p_exclude_sessions, p_gateways, p_default_senders);
     v_round private.send_source[];
     v_picked private.picked_recipient[];
-    v_opted_out uuid[];
+    v_settled uuid[];
     v_remaining integer := p_limit;
 begin
     if p_limit is null or p_limit not between 1 and 10000 then
@@ -450,13 +547,13 @@ begin
     while v_remaining > 0 and v_sources <> '{}' loop
         v_round := v_sources[1:v_remaining];
         v_picked := array(
-            select (p.recipient_id, p.campaign_id, p.organization_id, p.channel, p.session_id)::private.picked_recipient
+            select (p.recipient_id, p.campaign_id, p.organization_id, p.channel, p.gateway, p.session_id)::private.picked_recipient
             from (
                 select d.*, row_number() over (partition by d.session_id order by d.place, d.turn) as session_place
                 from (
                     select s.*, r.id as recipient_id, row_number() over (partition by s.campaign_id) as place
                     from unnest(v_round) with ordinality as s (
-                        campaign_id, organization_id, channel, session_id, allowance, turn
+                        campaign_id, organization_id, channel, gateway, session_id, allowance, turn
                     )
                     cross join lateral (
                         select q.id
@@ -478,20 +575,28 @@ begin
         end if;
         v_remaining := v_remaining - cardinality(v_picked);
 
-        v_opted_out := array(
+        v_settled := array(
             select r.id
             from unnest(v_picked) p
             join public.notification_campaign_recipients r on r.id = p.recipient_id
-            where exists (
-                select 1
-                from public.opt_outs o
-                where o.organization_id = p.organization_id and o.channel = p.channel and o.recipient = r.recipient
-            )
+            where r.message_id is not null
+                or exists (
+                    select 1
+                    from public.opt_outs o
+                    where o.organization_id = p.organization_id
+                        and o.channel = p.channel
+                        and o.address = coalesce(r.address, r.recipient)
+                )
         );
-        if v_opted_out <> '{}' then
+        if v_settled <> '{}' then
+            -- what carries a message id was sent, whatever its status said
             update public.notification_campaign_recipients r
-            set status = 'skipped', skip_reason = 'opted_out'
-            where r.id = any (v_opted_out);
+            set status = case when r.message_id is null then 'skipped'::public.recipient_status else 'sent' end,
+                skip_reason = case when r.message_id is null then 'opted_out' end,
+                error_code = null,
+                error_message = null,
+                failure_class = null
+            where r.id = any (v_settled);
         end if;
 
         return query
@@ -500,24 +605,26 @@ begin
             set status = 'processing',
                 attempt_count = r.attempt_count + 1,
                 attempt_id = private.time_ordered_uuid(),
+                failure_class = null,
                 lease_expires_at = now() + coalesce(p_lease, private.default_lease(p.channel))
             from unnest(v_picked) p
             where r.id = p.recipient_id and r.status = 'pending'
-            returning r.id, r.campaign_id, r.recipient, r.variables, r.attempt_id, r.attempt_count, p.channel, p.session_id
+            returning r.id, r.campaign_id, r.recipient, r.variables, r.attempt_id, r.attempt_count, p.channel, p.gateway,
+                p.session_id
         ),
         attempts as (
             insert into public.send_attempts (id, recipient_id, attempt_number, session_id)
             select c.attempt_id, c.id, c.attempt_count, c.session_id
             from claimed c
         )
-        select c.attempt_id, c.id, c.campaign_id, c.channel, c.session_id, c.recipient, g.content, c.variables, c.attempt_count
+        select c.attempt_id, c.id, c.campaign_id, c.channel, c.gateway, c.session_id, c.recipient, g.content, c.variables, c.attempt_count
         from claimed c
         join public.notification_campaigns g on g.id = c.campaign_id;
 
         -- those whose turn has not come yet, then those that had something
         v_sources := array(
             select (
-                s.campaign_id, s.organization_id, s.channel, s.session_id,
+                s.campaign_id, s.organization_id, s.channel, s.gateway, s.session_id,
                 s.allowance - (select count(*) from unnest(v_picked) p where p.session_id = s.session_id)
             )::private.send_source
             from unnest(v_sources) with ordinality s
@@ -528,12 +635,13 @@ begin
     end loop;
 end
 $$;
-revoke all on function public.claim_recipients(integer, interval, text[], public.campaign_channel[]) from public, anon, authenticated;
-grant execute on function public.claim_recipients(integer, interval, text[], public.campaign_channel[]) to service_role;
-comment on function public.claim_recipients(integer, interval, text[], public.campaign_channel[]) is
+revoke all on function public.claim_recipients(integer, interval, text[], text[], jsonb) from public, anon, authenticated;
+grant execute on function public.claim_recipients(integer, interval, text[], text[], jsonb) to service_role;
+comment on function public.claim_recipients(integer, interval, text[], text[], jsonb) is
     'Claims up to p_limit due recipients of processing campaigns, in equal shares, within each sender''s messages_per_minute; the opted-out are skipped. '
     'An attempt is committed for each: send it as client_message_id, then report to record_send_results. p_lease: null is 5 minutes for groups, 10 for contacts. '
-    'Two claims never answer the same row. Caller: process-notification-campaigns.';
+    'p_gateways: only senders of these; p_default_senders: {gateway: sender}, for organizations that have no sender of the channel''s own gateway. '
+    'Two claims never answer the same row; one that carries a message id is settled as sent. Caller: process-notification-campaigns.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- what was heard
@@ -556,12 +664,21 @@ begin
     end if;
     v_outcomes := array(
         select (
-            row_number() over (), a.recipient_id, a.id, e.outcome, nullif(e."messageId", ''), e."errorCode", e."errorMessage",
-            now(), e."retryAfterSeconds" * interval '1 second', e."leaseSeconds" * interval '1 second', e.outcome = 'not_found'
+            row_number() over (), a.recipient_id, a.id,
+            -- a refusal is what its code says it is
+            case
+                when e.outcome = 'failed' and private.failure_action_of(e."errorCode") in ('retry', 'pause') then 'deferred'
+                else e.outcome
+            end,
+            nullif(e."messageId", ''), e."errorCode", e."errorMessage",
+            now(), e."retryAfterSeconds" * interval '1 second', e."leaseSeconds" * interval '1 second',
+            e.outcome = 'not_found' and coalesce(e.asked, true),
+            case when e.outcome in ('failed', 'deferred', 'skipped') then private.failure_class_of(e."errorCode") end,
+            e."pollAfterSeconds" * interval '1 second'
         )::private.send_outcome
         from jsonb_to_recordset(p_results) as e (
             "clientMessageId" uuid, outcome public.attempt_outcome, "messageId" text, "errorCode" text, "errorMessage" text,
-            "retryAfterSeconds" double precision, "leaseSeconds" double precision
+            "retryAfterSeconds" double precision, "leaseSeconds" double precision, asked boolean, "pollAfterSeconds" double precision
         )
         join public.send_attempts a on a.id = e."clientMessageId"
     );
@@ -577,7 +694,8 @@ $$;
 revoke all on function public.record_send_results(jsonb) from public, anon, authenticated;
 grant execute on function public.record_send_results(jsonb) to service_role;
 comment on function public.record_send_results(jsonb) is
-    'Records what the gateway answered, or said when it was asked: [{clientMessageId, outcome: accepted|sent|failed|deferred|unknown|not_found, messageId, errorCode, errorMessage, retryAfterSeconds, leaseSeconds}]. '
+    'Records what the gateway answered, or said when it was asked: [{clientMessageId, outcome: accepted|sent|skipped|failed|deferred|unknown|not_found, messageId, errorCode, errorMessage, '
+    'retryAfterSeconds, leaseSeconds, asked (not_found: false where nobody could be asked), pollAfterSeconds}]. What a failure leads to, its errorCode decides (private.failure_codes). '
     'Answers {recorded, superseded}: superseded ones came too late to change anything. Caller: process-notification-campaigns.';
 
 create function private.is_send_callback(p_event jsonb)
@@ -627,7 +745,7 @@ begin
     from public.notification_campaign_recipients r
     join public.notification_campaigns c on c.id = r.campaign_id
     left join public.send_attempts a on a.id = r.attempt_id
-    where r.recipient = p_event ->> 'groupJid'
+    where coalesce(r.address, r.recipient) = private.address_of(p_event ->> 'groupJid')
         and r.message_id is null
         and (r.status in ('processing', 'sent') or r.attempt_count > 0)
         -- a known sender speaks for its own organization alone
@@ -740,6 +858,7 @@ begin
                 when 'object' then v_event #>> '{error,message}'
                 else v_event ->> 'error'
             end;
+            v_outcome.failure_class := private.failure_class_of(v_outcome.error_code);
         end if;
         v_outcomes := v_outcomes || v_outcome;
     end loop;
@@ -763,43 +882,19 @@ comment on function public.record_send_callback(jsonb) is
     'Records a gateway''s callback, or an array of them: {event: message_sent|message_failed, sessionId, groupJid, messageId, error, timestamp, clientMessageId}. '
     'Completes the campaign when it was the last. Answers {recorded, duplicates, unmatched, journaled}; unmatched ones are journaled too. Caller: whatsapp-send-callback.';
 
-create function public.replay_webhook_events(p_limit integer default 1000)
-returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-declare
-    v_event record;
-    v_tried integer := 0;
-    v_matched integer := 0;
-begin
-    for v_event in
-        select e.id, e.payload
-        from private.webhook_events e
-        where e.replayed_at is null and e.reason = 'unmatched' and e.source = 'send_callback'
-        order by e.id
-        limit p_limit
-    loop
-        v_tried := v_tried + 1;
-        if public.record_send_callback(v_event.payload) ->> 'unmatched' = '0' then
-            update private.webhook_events e set replayed_at = now() where e.id = v_event.id;
-            v_matched := v_matched + 1;
-        end if;
-    end loop;
-    return jsonb_build_object('tried', v_tried, 'matched', v_matched);
-end
-$$;
-revoke all on function public.replay_webhook_events(integer) from public, anon, authenticated;
-grant execute on function public.replay_webhook_events(integer) to service_role;
-comment on function public.replay_webhook_events(integer) is
-    'Tries up to p_limit journaled, unmatched callbacks again; answers {tried, matched}. Safe to repeat. Caller: an operator.';
-
 -- ---------------------------------------------------------------------------------------------------------------------
 -- what was not heard
 -- ---------------------------------------------------------------------------------------------------------------------
 
 create function public.claim_stale_attempts(p_limit integer default 100)
-returns table (client_message_id uuid, campaign_id uuid, channel public.campaign_channel, session_id text, recipient text)
+returns table (
+    client_message_id uuid,
+    campaign_id uuid,
+    channel public.campaign_channel,
+    gateway text,
+    session_id text,
+    recipient text
+)
 language sql
 set search_path = ''
 set enable_seqscan = off
@@ -831,10 +926,11 @@ as $$
         where a.id = l.attempt_id
         returning a.id, a.session_id, a.recipient_id
     )
-    select a.id, l.campaign_id, c.channel, a.session_id, l.recipient
+    select a.id, l.campaign_id, c.channel, private.session_gateway(s.gateway, s.channel, a.session_id, c.channel), a.session_id, l.recipient
     from asked a
     join leased l on l.id = a.recipient_id
     join public.notification_campaigns c on c.id = l.campaign_id
+    left join public.gateway_sessions s on s.id = a.session_id
 $$;
 revoke all on function public.claim_stale_attempts(integer) from public, anon, authenticated;
 grant execute on function public.claim_stale_attempts(integer) to service_role;
@@ -854,7 +950,7 @@ declare
     v_recovered integer;
 begin
     v_outcomes := array(
-        select (row_number() over (), r.id, a.id, 'not_found', null, null, null, now(), null, null, false)::private.send_outcome
+        select (row_number() over (), r.id, a.id, 'not_found', null, null, null, now(), null, null, false, null, null)::private.send_outcome
         from public.notification_campaign_recipients r
         left join public.send_attempts a on a.id = r.attempt_id
         where r.id = any (array(
@@ -894,3 +990,48 @@ grant execute on function public.recover_stale_recipients(integer) to service_ro
 comment on function public.recover_stale_recipients(integer) is
     'Gives up waiting for up to 1,000 sends whose lease ended, the gateway having been asked p_asked_at_least times: by the campaign''s unconfirmed_policy they go back to pending '
     'while attempts remain, else they become unconfirmed: nobody knows whether they were sent. Answers how many. Caller: process-notification-campaigns.';
+
+create function public.claim_silent_messages(p_limit integer default 100, p_gateways text[] default null)
+returns table (client_message_id uuid, message_id text, campaign_id uuid, gateway text, session_id text)
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+    return query
+    with due as (
+        select
+            a.id, r.campaign_id, r.status = 'sent' and r.delivered_count = 0 as is_silent, g.gateway,
+            now() - coalesce(a.claimed_at, a.finished_at, now()) as age
+        from public.send_attempts a
+        join public.notification_campaign_recipients r on r.id = a.recipient_id
+        join public.notification_campaigns c on c.id = r.campaign_id
+        left join public.gateway_sessions s on s.id = a.session_id
+        cross join lateral private.session_gateway(s.gateway, s.channel, a.session_id, c.channel) as g (gateway)
+        where a.next_poll_at <= now() and (p_gateways is null or g.gateway = any (p_gateways))
+        order by a.next_poll_at
+        limit p_limit
+        for update of a skip locked
+    ),
+    polled as (
+        update public.send_attempts a
+        set asked_at = now(),
+            asked_count = a.asked_count + 1,
+            -- at twice the age, until two days have passed
+            next_poll_at = case when d.is_silent and d.age < interval '2 days' then now() + greatest(d.age, interval '1 second') end
+        from due d
+        where a.id = d.id
+        returning a.id, a.message_id, d.campaign_id, d.gateway, a.session_id, d.is_silent
+    )
+    select p.id, p.message_id, p.campaign_id, p.gateway, p.session_id
+    from polled p
+    where p.is_silent and p.message_id is not null;
+end
+$$;
+revoke all on function public.claim_silent_messages(integer, text[]) from public, anon, authenticated;
+grant execute on function public.claim_silent_messages(integer, text[]) to service_role;
+comment on function public.claim_silent_messages(integer, text[]) is
+    'Up to p_limit sent messages whose delivery nobody has reported, to be asked about at the gateways named: after a while, then each time at twice their age, for two days. '
+    'Each is handed to one asker. Caller: process-notification-campaigns.';

@@ -192,7 +192,16 @@ begin
             hint = 'It must be processing, paused or completed.';
     end if;
     update public.notification_campaign_recipients r
-    set status = 'pending', next_attempt_at = now(), error_code = null, error_message = null
+    set status = 'pending',
+        next_attempt_at = now(),
+        error_code = null,
+        error_message = null,
+        failure_class = null,
+        -- nothing that is still to come of the attempts so far may fail the row
+        attempt_id = null,
+        -- the message that failed keeps its id as an attempt; the row stands for the one to come
+        message_id = null,
+        sent_at = null
     where r.id = any (array(
         select f.id
         from public.notification_campaign_recipients f
@@ -232,6 +241,7 @@ begin
     v_outcome.message_id := case when p_sent then nullif(p_message_id, '') end;
     v_outcome.error_code := case when not p_sent then 'not_sent' end;
     v_outcome.error_message := case when not p_sent then 'A person looked and found that it was not sent.' end;
+    v_outcome.failure_class := case when not p_sent then 'unknown' end;
     if v_outcome.message_id is not null then
         perform private.lock_message_ids(array[v_outcome.message_id]);
         if exists (

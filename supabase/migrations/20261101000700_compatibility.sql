@@ -98,7 +98,7 @@ as
     cross join lateral (
         select array_agg(a.message_id order by a.attempt_number) as message_ids
         from public.send_attempts a
-        where a.recipient_id = r.id and a.message_id is not null and a.outcome = 'sent'
+        where a.recipient_id = r.id and a.message_id is not null and a.outcome = 'sent' and a.failure_class is null
     ) as d
     where r.attempt_count > 1 and cardinality(d.message_ids) > 1;
 comment on view public.duplicate_sends is 'Recipients to whom more than one message went out, with the id of each: counted once as sent, but seen.';

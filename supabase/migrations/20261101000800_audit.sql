@@ -41,8 +41,8 @@ as $$
     with people as (
         select
             r.id,
-            count(distinct m.reader) filter (where m.delivered_at is not null)::integer as delivered,
-            count(distinct m.reader) filter (where m.read_at is not null)::integer as read
+            count(distinct m.reader) filter (where private.is_delivered(m.reader, m.delivered_at, m.failed_at))::integer as delivered,
+            count(distinct m.reader) filter (where private.is_read(m.reader, m.read_at, m.failed_at))::integer as read
         from public.notification_campaign_recipients r
         left join private.message_ids i on i.recipient_id = r.id
         left join public.message_receipts m on m.message_id = i.message_id and m.reader <> ''

@@ -41,6 +41,7 @@ databaseTest("a claim hands out the message with an attempt that is stored first
       recipient_id: campaign.only.id,
       campaign_id: campaign.id,
       channel: "whatsapp_group",
+      gateway: "vps",
       session_id: campaign.sessionId,
       recipient: campaign.only.recipient,
       content: { type: "text", text: "Hello" },
@@ -134,13 +135,18 @@ databaseTest("a campaign without a sender uses another one when the first is to 
   assert.equal(claimed?.session_id, "b_free");
 });
 
-databaseTest("a claim takes only the channels it is told to", async ({ sql }) => {
+databaseTest("a claim takes only what goes through the gateways it is told", async ({ sql }) => {
   const group = await createCampaign(sql);
-  const contact = await createCampaign(sql, { channel: "whatsapp" });
+  const contactId = await createOrganization(sql);
+  const contact = await createCampaign(sql, {
+    channel: "whatsapp",
+    organizationId: contactId,
+    sessionId: await createSession(sql, contactId, { id: "1122334455" }),
+  });
   const sms = await createCampaign(sql, { channel: "sms" });
-  assert.deepEqual(perCampaign(await claim(sql, { channels: ["sms"] }), group.id, contact.id, sms.id), [0, 0, 1]);
+  assert.deepEqual(perCampaign(await claim(sql, { gateways: ["sms"] }), group.id, contact.id, sms.id), [0, 0, 1]);
   assert.deepEqual(
-    perCampaign(await claim(sql, { channels: ["whatsapp_group", "sms"] }), group.id, contact.id, sms.id),
+    perCampaign(await claim(sql, { gateways: ["vps", "sms"] }), group.id, contact.id, sms.id),
     [1, 0, 0],
   );
   assert.deepEqual(perCampaign(await claim(sql), group.id, contact.id, sms.id), [0, 1, 0]);

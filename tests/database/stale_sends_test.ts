@@ -142,6 +142,7 @@ databaseTest(
       client_message_id: claimed.client_message_id,
       campaign_id: campaign.id,
       channel: "whatsapp_group",
+      gateway: "vps",
       session_id: campaign.sessionId,
       recipient: campaign.only.recipient,
     }]);

@@ -3,6 +3,7 @@ export * from "./as_role.ts";
 export * from "./at_once.ts";
 export * from "./campaigns.ts";
 export * from "./connect.ts";
+export * from "./contacts.ts";
 export * from "./database_testing.ts";
 export * from "./rows.ts";
 export * from "./rpc.ts";

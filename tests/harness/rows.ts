@@ -31,9 +31,12 @@ const recipientSchema = z.object({
   sent_at: time,
   error_code: z.string().nullable(),
   error_message: z.string().nullable(),
+  failure_class: z.string().nullable(),
   member_count: count.nullable(),
   delivered_count: count,
   read_count: count,
+  cost: z.number().nullable(),
+  currency: z.string().nullable(),
 });
 
 const attemptSchema = z.object({
@@ -41,9 +44,10 @@ const attemptSchema = z.object({
   attempt_number: count,
   session_id: z.string().nullable(),
   message_id: z.string().nullable(),
-  outcome: z.enum(["claimed", "accepted", "unknown", "not_found", "deferred", "failed", "sent"]),
+  outcome: z.enum(["claimed", "accepted", "unknown", "not_found", "deferred", "skipped", "failed", "sent"]),
   error_code: z.string().nullable(),
   error_message: z.string().nullable(),
+  failure_class: z.string().nullable(),
 });
 
 const campaignSchema = z.object({

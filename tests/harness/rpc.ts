@@ -8,6 +8,7 @@ export interface Claim {
   readonly recipient_id: string;
   readonly campaign_id: string;
   readonly channel: Channel;
+  readonly gateway: string;
   readonly session_id: string;
   readonly recipient: string;
   readonly content: unknown;
@@ -20,23 +21,34 @@ export interface ClaimOptions {
   readonly limit?: number | null;
   readonly lease?: string | null;
   readonly excludeSessions?: readonly string[];
-  readonly channels?: readonly Channel[] | null;
+  readonly gateways?: readonly string[] | null;
+  /** The sender of each gateway for organizations that have none. */
+  readonly defaultSenders?: Readonly<Record<string, string>>;
 }
 
 /** A result of a send, in the words of the wire. */
 export interface SendResult {
   readonly clientMessageId: string;
-  readonly outcome: "accepted" | "sent" | "failed" | "deferred" | "unknown" | "not_found";
+  readonly outcome: "accepted" | "sent" | "skipped" | "failed" | "deferred" | "unknown" | "not_found";
   readonly messageId?: string;
   readonly errorCode?: string;
   readonly errorMessage?: string;
   readonly retryAfterSeconds?: number;
   readonly leaseSeconds?: number;
+  readonly asked?: boolean;
+  readonly pollAfterSeconds?: number;
 }
 
 const count = z.number().int();
 const sendResultsAnswer = z.strictObject({ recorded: count, superseded: count });
 const sendCallbackAnswer = z.strictObject({ recorded: count, duplicates: count, unmatched: count, journaled: count });
+const inboundAnswer = z.strictObject({
+  stored: count,
+  duplicates: count,
+  journaled: count,
+  opted_out: count,
+  opted_in: count,
+});
 const receiptsAnswer = z.strictObject({ recorded: count, duplicates: count, parked: count, journaled: count });
 
 /** claim_recipients */
@@ -47,9 +59,10 @@ export async function claim(sql: Sql, options: ClaimOptions = {}): Promise<Claim
         p_limit => ${options.limit === undefined ? 50 : options.limit}::integer,
         p_lease => ${options.lease ?? null}::interval,
         p_exclude_sessions => ${[...options.excludeSessions ?? []]}::text[],
-        p_channels => ${
-      options.channels === undefined || options.channels === null ? null : [...options.channels]
-    }::public.campaign_channel[]
+        p_gateways => ${
+      options.gateways === undefined || options.gateways === null ? null : [...options.gateways]
+    }::text[],
+        p_default_senders => ${sql.json(options.defaultSenders ?? {})}
       )
     `,
   ];
@@ -81,6 +94,11 @@ export async function recordReceipts(sql: Sql, receipts: unknown): Promise<z.inf
   return receiptsAnswer.parse(await call(sql, "record_receipts", receipts));
 }
 
+/** record_inbound_messages; whatever is given goes in as it is. */
+export async function recordInboundMessages(sql: Sql, messages: unknown): Promise<z.infer<typeof inboundAnswer>> {
+  return inboundAnswer.parse(await call(sql, "record_inbound_messages", messages));
+}
+
 /** increment_delivered_count */
 export async function incrementDeliveredCount(sql: Sql, groupId: string): Promise<number | null> {
   const [row] = await sql<{ answer: number | null }[]>`select public.increment_delivered_count(${groupId}) as answer`;
@@ -97,11 +115,25 @@ export async function claimStale(
   sql: Sql,
   limit = 100,
 ): Promise<
-  { client_message_id: string; campaign_id: string; channel: Channel; session_id: string; recipient: string }[]
+  {
+    client_message_id: string;
+    campaign_id: string;
+    channel: Channel;
+    gateway: string;
+    session_id: string;
+    recipient: string;
+  }[]
 > {
   return [
     ...await sql<
-      { client_message_id: string; campaign_id: string; channel: Channel; session_id: string; recipient: string }[]
+      {
+        client_message_id: string;
+        campaign_id: string;
+        channel: Channel;
+        gateway: string;
+        session_id: string;
+        recipient: string;
+      }[]
     >`select * from public.claim_stale_attempts(${limit}::integer)`,
   ];
 }
@@ -121,10 +153,13 @@ export async function foldCounters(sql: Sql): Promise<number> {
   return await integer(sql`select public.fold_campaign_counters() as answer`);
 }
 
-/** replay_webhook_events */
+/** replay_webhook_events, from the beginning; how many events it tried and found a use for. */
 export async function replayWebhookEvents(sql: Sql): Promise<{ tried: number; matched: number }> {
   const [row] = await sql<{ answer: unknown }[]>`select public.replay_webhook_events() as answer`;
-  return z.strictObject({ tried: count, matched: count }).parse(row?.answer);
+  const { tried, matched } = z.strictObject({ tried: count, matched: count, refused: count, last_id: count }).parse(
+    row?.answer,
+  );
+  return { tried, matched };
 }
 
 /** A `message_sent` callback for a claim. */
@@ -179,7 +214,7 @@ export function receipt(
 
 async function call(
   sql: Sql,
-  name: "record_send_results" | "record_send_callback" | "record_receipts",
+  name: "record_send_results" | "record_send_callback" | "record_receipts" | "record_inbound_messages",
   argument: unknown,
 ): Promise<unknown> {
   const text = JSON.stringify(argument);

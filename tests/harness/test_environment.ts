@@ -21,6 +21,7 @@ export const testEnvironment: Readonly<Record<string, string>> = {
       "PROCESS_SEND_TIMEOUT_MS",
       "PROCESS_CONCURRENCY",
       "PROCESS_SESSION_CONCURRENCY",
+      "PROCESS_POLL_SECONDS",
       "TRUETICK_API_PORT",
       "TRUETICK_DB_PORT",
       "TRUETICK_DATA_DIR",

@@ -1,10 +1,5 @@
-import type { Sql } from "../harness/mod.ts";
-
-/** One law taken out of the schema. */
-export interface Mutant {
-  readonly name: string;
-  readonly plant: (sql: Sql) => Promise<unknown>;
-}
+import type { Mutant } from "./mutant.ts";
+import { rewrite } from "./rewrite.ts";
 
 /** Each breaks one law; a property that lets one live does not prove that law. */
 export const mutants: readonly Mutant[] = [
@@ -23,8 +18,8 @@ export const mutants: readonly Mutant[] = [
   rewrite(
     "success after failure is ignored",
     "private.apply_send_outcomes",
-    "k.outcome = 'sent' then k.status <> 'sent'",
-    "k.outcome = 'sent' then k.status not in ('sent', 'failed')",
+    "k.outcome = 'sent' then (k.status <> 'sent'",
+    "k.outcome = 'sent' then (k.status not in ('sent', 'failed')",
   ),
   rewrite(
     "the hold policy is ignored",
@@ -65,8 +60,8 @@ export const mutants: readonly Mutant[] = [
   rewrite(
     "a receipt proves nothing",
     "private.apply_receipts",
-    "case when c.proves_send then 'sent'::public.recipient_status else 'failed' end",
-    "case when c.proves_send and r.status <> 'failed' then 'sent'::public.recipient_status else 'failed' end",
+    "case when c.standing_message_id is not null then 'sent'::public.recipient_status else 'failed' end",
+    "case when c.standing_message_id is not null and r.status <> 'failed' then 'sent'::public.recipient_status else 'failed' end",
   ),
   rewrite(
     "an anonymous delivery proves nothing",
@@ -88,25 +83,4 @@ export const mutants: readonly Mutant[] = [
 
 function drop(name: string, trigger: string): Mutant {
   return { name, plant: (sql) => sql.unsafe(`drop trigger ${trigger}`) };
-}
-
-/**
- * Replaces every occurrence of a text in a function's source.
- *
- * @throws Error, when planted, if the function does not hold the text (any more)
- */
-function rewrite(name: string, functionName: string, from: string, to: string): Mutant {
-  return {
-    name,
-    async plant(sql) {
-      const [row] = await sql<{ source: string }[]>`
-        select pg_get_functiondef(${functionName}::regproc) as source
-      `;
-      const source = row?.source ?? "";
-      if (!source.includes(from)) {
-        throw new Error(`Mutant "${name}": ${functionName} does not hold "${from}"; rewrite it`);
-      }
-      await sql.unsafe(source.replaceAll(from, to));
-    },
-  };
 }

@@ -6,6 +6,7 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   audit_campaign_counters: "service",
   cancel_campaign: "users",
   claim_recipients: "service",
+  claim_silent_messages: "service",
   claim_stale_attempts: "service",
   confirm_recipient: "users",
   finalize_campaigns: "service",
@@ -13,10 +14,12 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   increment_delivered_count: "service",
   journal_webhook_event: "service",
   pause_campaign: "users",
+  record_inbound_messages: "service",
   record_receipts: "service",
   record_receipts_with_verdicts: "service",
   record_send_callback: "service",
   record_send_results: "service",
+  record_whatsapp_events: "service",
   recover_stale_recipients: "service",
   repair_campaign_counters: "service",
   replay_webhook_events: "service",
@@ -25,12 +28,19 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   schedule_processor: "service",
   start_campaign: "users",
   start_due_campaigns: "service",
+  sweep_webhook_events: "service",
 };
 
 /** What policies and views need of `private`: no more of it may be used by whoever is signed in, none of it by anon. */
 export const privateRules = {
   /** Rows of the caller's organizations alone, which the statistics are summed from. */
   readable: ["campaign_counter_deltas", "campaign_counters"],
-  /** Asked by policies, and by the default of ids. */
-  executable: ["organization_ids_with_role", "readable_organization_ids", "time_ordered_uuid"],
+  /** Asked by policies, by the default of ids, and by triggers that complete what a user writes. */
+  executable: [
+    "address_of",
+    "consent_word",
+    "organization_ids_with_role",
+    "readable_organization_ids",
+    "time_ordered_uuid",
+  ],
 } as const;

@@ -49,7 +49,7 @@ export const relationRules: Readonly<Record<string, RelationRule>> = {
     rowOf: ({ sessionId }) => `id = '${sessionId}_spare'`,
     select: members,
     insert: { by: owners, row: ({ organizationId }) => ({ id: "wa_new", organization_id: organizationId }) },
-    update: { by: operators, columns: ["status", "messages_per_minute", "name"] },
+    update: { by: operators, columns: ["status", "status_reason", "messages_per_minute", "name"] },
     delete: owners,
   },
   opt_outs: {
@@ -107,6 +107,48 @@ export const relationRules: Readonly<Record<string, RelationRule>> = {
     insert: { by: [], row: ({ messageId }) => ({ message_id: messageId, reader: "somebody else" }) },
     update: nothing,
     delete: [],
+  },
+  message_rates: {
+    rowOf: ({ organizationId }) => `organization_id = '${organizationId}'`,
+    select: members,
+    insert: {
+      by: owners,
+      row: ({ organizationId }) => ({ organization_id: organizationId, category: "utility", cost: 1, currency: "EUR" }),
+    },
+    update: { by: owners, columns: ["cost", "currency"] },
+    delete: owners,
+  },
+  conversations: {
+    rowOf: ({ organizationId }) => `organization_id = '${organizationId}'`,
+    select: members,
+    insert: {
+      by: [],
+      row: ({ organizationId, sessionId }) => ({
+        organization_id: organizationId,
+        channel: "whatsapp",
+        session_id: sessionId,
+        contact: "+4915198765432",
+      }),
+    },
+    update: nothing,
+    delete: [],
+  },
+  chat_messages: {
+    rowOf: ({ conversationId }) => `conversation_id = '${conversationId}'`,
+    select: members,
+    insert: { by: [], row: ({ conversationId }) => ({ conversation_id: conversationId, wa_message_id: "forged" }) },
+    update: nothing,
+    delete: [],
+  },
+  consent_keywords: {
+    rowOf: ({ organizationId }) => `organization_id = '${organizationId}'`,
+    select: members,
+    insert: {
+      by: owners,
+      row: ({ organizationId }) => ({ organization_id: organizationId, keyword: "enough", action: "stop" }),
+    },
+    update: { by: owners, columns: ["action"] },
+    delete: owners,
   },
   counter_discrepancies: {
     rowOf: ({ campaignId }) => `campaign_id = '${campaignId}'`,

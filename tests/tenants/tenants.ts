@@ -15,6 +15,7 @@ export interface Tenant {
   readonly contactCampaignId: string;
   readonly contactId: string;
   readonly messageId: string;
+  readonly conversationId: string;
 }
 
 /** Two organizations alike, and everybody who may look at the first. */
@@ -84,6 +85,22 @@ async function createTenant(sql: Sql, name: string): Promise<Tenant> {
   await sql`
     insert into public.counter_discrepancies (campaign_id, counter, stored, actual) values (${campaignId}, 'read_count', 1, 0)
   `;
+  await sql`
+    insert into public.message_rates (organization_id, category, cost, currency)
+    values (${organizationId}, 'marketing', 0.05, 'EUR')
+  `;
+  await sql`
+    insert into public.consent_keywords (organization_id, keyword, action) values (${organizationId}, 'no more', 'stop')
+  `;
+  const conversationId = crypto.randomUUID();
+  await sql`
+    insert into public.conversations (id, organization_id, channel, session_id, contact)
+    values (${conversationId}, ${organizationId}, 'whatsapp', ${sessionId}, '+4915112345678')
+  `;
+  await sql`
+    insert into public.chat_messages (conversation_id, wa_message_id, content)
+    values (${conversationId}, ${`inbound of ${name}`}, 'Good morning')
+  `;
   return {
     organizationId,
     viewerId,
@@ -95,5 +112,6 @@ async function createTenant(sql: Sql, name: string): Promise<Tenant> {
     contactCampaignId,
     contactId,
     messageId,
+    conversationId,
   };
 }

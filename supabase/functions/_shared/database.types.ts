@@ -5,6 +5,129 @@ export type Json = string | number | boolean | null | { [key: string]: Json | un
 export type Database = {
   "public": {
     Tables: {
+      "chat_messages": {
+        Row: {
+          "content": string | null;
+          "context_message_id": string | null;
+          "conversation_id": string;
+          "created_at": string;
+          "direction": Database["public"]["Enums"]["message_direction"];
+          "id": number;
+          "message_type": string;
+          "occurred_at": string;
+          "payload": NonNullable<Json>;
+          "wa_message_id": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "content"?: string | null;
+          "context_message_id"?: string | null;
+          "conversation_id": string;
+          "created_at"?: string;
+          "direction"?: Database["public"]["Enums"]["message_direction"];
+          "id"?: never;
+          "message_type"?: string;
+          "occurred_at"?: string;
+          "payload"?: NonNullable<Json>;
+          "wa_message_id"?: string | null;
+        };
+        Update: {
+          "content"?: string | null;
+          "context_message_id"?: string | null;
+          "conversation_id"?: string;
+          "created_at"?: string;
+          "direction"?: Database["public"]["Enums"]["message_direction"];
+          "id"?: never;
+          "message_type"?: string;
+          "occurred_at"?: string;
+          "payload"?: NonNullable<Json>;
+          "wa_message_id"?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "chat_messages_conversation_id_fkey";
+            columns: ["conversation_id"];
+            isOneToOne: false;
+            referencedRelation: "conversations";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "consent_keywords": {
+        Row: {
+          "action": Database["public"]["Enums"]["consent_action"];
+          "id": number;
+          "keyword": string;
+          "organization_id": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "action": Database["public"]["Enums"]["consent_action"];
+          "id"?: never;
+          "keyword": string;
+          "organization_id"?: string | null;
+        };
+        Update: {
+          "action"?: Database["public"]["Enums"]["consent_action"];
+          "id"?: never;
+          "keyword"?: string;
+          "organization_id"?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "consent_keywords_organization_id_fkey";
+            columns: ["organization_id"];
+            isOneToOne: false;
+            referencedRelation: "organizations";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "conversations": {
+        Row: {
+          "channel": Database["public"]["Enums"]["campaign_channel"];
+          "contact": string;
+          "contact_name": string | null;
+          "created_at": string;
+          "id": string;
+          "last_message_at": string;
+          "organization_id": string | null;
+          "session_id": string;
+          "user_id": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "channel": Database["public"]["Enums"]["campaign_channel"];
+          "contact": string;
+          "contact_name"?: string | null;
+          "created_at"?: string;
+          "id"?: string;
+          "last_message_at"?: string;
+          "organization_id"?: string | null;
+          "session_id": string;
+          "user_id"?: string | null;
+        };
+        Update: {
+          "channel"?: Database["public"]["Enums"]["campaign_channel"];
+          "contact"?: string;
+          "contact_name"?: string | null;
+          "created_at"?: string;
+          "id"?: string;
+          "last_message_at"?: string;
+          "organization_id"?: string | null;
+          "session_id"?: string;
+          "user_id"?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "conversations_organization_id_fkey";
+            columns: ["organization_id"];
+            isOneToOne: false;
+            referencedRelation: "organizations";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       "counter_discrepancies": {
         Row: {
           "actual": number;
@@ -58,32 +181,38 @@ export type Database = {
         Row: {
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "created_at": string;
+          "gateway": string | null;
           "id": string;
           "messages_per_minute": number | null;
           "name": string;
           "organization_id": string;
           "status": Database["public"]["Enums"]["session_status"];
+          "status_reason": string | null;
           "updated_at": string;
         };
         ComputedFields: never;
         Insert: {
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
+          "gateway"?: string | null;
           "id": string;
           "messages_per_minute"?: number | null;
           "name"?: string;
           "organization_id": string;
           "status"?: Database["public"]["Enums"]["session_status"];
+          "status_reason"?: string | null;
           "updated_at"?: string;
         };
         Update: {
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
+          "gateway"?: string | null;
           "id"?: string;
           "messages_per_minute"?: number | null;
           "name"?: string;
           "organization_id"?: string;
           "status"?: Database["public"]["Enums"]["session_status"];
+          "status_reason"?: string | null;
           "updated_at"?: string;
         };
         Relationships: [
@@ -96,10 +225,48 @@ export type Database = {
           },
         ];
       };
+      "message_rates": {
+        Row: {
+          "address_prefix": string;
+          "category": string;
+          "cost": number;
+          "currency": string;
+          "effective_at": string;
+          "organization_id": string;
+        };
+        ComputedFields: never;
+        Insert: {
+          "address_prefix"?: string;
+          "category": string;
+          "cost": number;
+          "currency": string;
+          "effective_at"?: string;
+          "organization_id": string;
+        };
+        Update: {
+          "address_prefix"?: string;
+          "category"?: string;
+          "cost"?: number;
+          "currency"?: string;
+          "effective_at"?: string;
+          "organization_id"?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "message_rates_organization_id_fkey";
+            columns: ["organization_id"];
+            isOneToOne: false;
+            referencedRelation: "organizations";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       "message_receipts": {
         Row: {
           "anonymous_delivered_count": number;
           "anonymous_read_count": number;
+          "cost": number | null;
+          "currency": string | null;
           "delivered_at": string | null;
           "error_code": string | null;
           "error_message": string | null;
@@ -107,6 +274,7 @@ export type Database = {
           "last_change": number;
           "message_id": string;
           "played_at": string | null;
+          "pricing_category": string | null;
           "read_at": string | null;
           "reader": string;
           "recipient_id": string | null;
@@ -117,6 +285,8 @@ export type Database = {
         Insert: {
           "anonymous_delivered_count"?: number;
           "anonymous_read_count"?: number;
+          "cost"?: number | null;
+          "currency"?: string | null;
           "delivered_at"?: string | null;
           "error_code"?: string | null;
           "error_message"?: string | null;
@@ -124,6 +294,7 @@ export type Database = {
           "last_change"?: number;
           "message_id": string;
           "played_at"?: string | null;
+          "pricing_category"?: string | null;
           "read_at"?: string | null;
           "reader": string;
           "recipient_id"?: string | null;
@@ -133,6 +304,8 @@ export type Database = {
         Update: {
           "anonymous_delivered_count"?: number;
           "anonymous_read_count"?: number;
+          "cost"?: number | null;
+          "currency"?: string | null;
           "delivered_at"?: string | null;
           "error_code"?: string | null;
           "error_message"?: string | null;
@@ -140,6 +313,7 @@ export type Database = {
           "last_change"?: number;
           "message_id"?: string;
           "played_at"?: string | null;
+          "pricing_category"?: string | null;
           "read_at"?: string | null;
           "reader"?: string;
           "recipient_id"?: string | null;
@@ -150,6 +324,7 @@ export type Database = {
       };
       "notification_campaign_recipients": {
         Row: {
+          "address": string | null;
           "anonymous_delivered_count": number;
           "anonymous_read_count": number;
           "attempt_count": number;
@@ -161,6 +336,7 @@ export type Database = {
           "delivered_count": number;
           "error_code": string | null;
           "error_message": string | null;
+          "failure_class": Database["public"]["Enums"]["failure_class"] | null;
           "id": string;
           "identified_delivered_count": number;
           "identified_read_count": number;
@@ -178,6 +354,7 @@ export type Database = {
         };
         ComputedFields: never;
         Insert: {
+          "address"?: string | null;
           "anonymous_delivered_count"?: number;
           "anonymous_read_count"?: number;
           "attempt_count"?: number;
@@ -189,6 +366,7 @@ export type Database = {
           "delivered_count"?: number;
           "error_code"?: string | null;
           "error_message"?: string | null;
+          "failure_class"?: Database["public"]["Enums"]["failure_class"] | null;
           "id"?: string;
           "identified_delivered_count"?: number;
           "identified_read_count"?: number;
@@ -205,6 +383,7 @@ export type Database = {
           "variables"?: NonNullable<Json>;
         };
         Update: {
+          "address"?: string | null;
           "anonymous_delivered_count"?: number;
           "anonymous_read_count"?: number;
           "attempt_count"?: number;
@@ -216,6 +395,7 @@ export type Database = {
           "delivered_count"?: number;
           "error_code"?: string | null;
           "error_message"?: string | null;
+          "failure_class"?: Database["public"]["Enums"]["failure_class"] | null;
           "id"?: string;
           "identified_delivered_count"?: number;
           "identified_read_count"?: number;
@@ -320,6 +500,7 @@ export type Database = {
       };
       "opt_outs": {
         Row: {
+          "address": string;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "created_at": string;
           "organization_id": string;
@@ -328,6 +509,7 @@ export type Database = {
         };
         ComputedFields: never;
         Insert: {
+          "address": string;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
           "organization_id": string;
@@ -335,6 +517,7 @@ export type Database = {
           "recipient": string;
         };
         Update: {
+          "address"?: string;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
           "organization_id"?: string;
@@ -409,9 +592,11 @@ export type Database = {
           "claimed_at": string | null;
           "error_code": string | null;
           "error_message": string | null;
+          "failure_class": Database["public"]["Enums"]["failure_class"] | null;
           "finished_at": string | null;
           "id": string;
           "message_id": string | null;
+          "next_poll_at": string | null;
           "outcome": Database["public"]["Enums"]["attempt_outcome"];
           "recipient_id": string;
           "session_id": string | null;
@@ -425,9 +610,11 @@ export type Database = {
           "claimed_at"?: string | null;
           "error_code"?: string | null;
           "error_message"?: string | null;
+          "failure_class"?: Database["public"]["Enums"]["failure_class"] | null;
           "finished_at"?: string | null;
           "id"?: string;
           "message_id"?: string | null;
+          "next_poll_at"?: string | null;
           "outcome"?: Database["public"]["Enums"]["attempt_outcome"];
           "recipient_id": string;
           "session_id"?: string | null;
@@ -440,9 +627,11 @@ export type Database = {
           "claimed_at"?: string | null;
           "error_code"?: string | null;
           "error_message"?: string | null;
+          "failure_class"?: Database["public"]["Enums"]["failure_class"] | null;
           "finished_at"?: string | null;
           "id"?: string;
           "message_id"?: string | null;
+          "next_poll_at"?: string | null;
           "outcome"?: Database["public"]["Enums"]["attempt_outcome"];
           "recipient_id"?: string;
           "session_id"?: string | null;
@@ -679,8 +868,9 @@ export type Database = {
       };
       "claim_recipients": {
         Args: {
-          "p_channels"?: (Database["public"]["Enums"]["campaign_channel"])[];
+          "p_default_senders"?: Json;
           "p_exclude_sessions"?: (string)[];
+          "p_gateways"?: (string)[];
           "p_lease"?: string;
           "p_limit"?: number;
         };
@@ -690,10 +880,21 @@ export type Database = {
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "client_message_id": string;
           "content": Json;
+          "gateway": string;
           "recipient": string;
           "recipient_id": string;
           "session_id": string;
           "variables": Json;
+        }[];
+      };
+      "claim_silent_messages": {
+        Args: { "p_gateways"?: (string)[]; "p_limit"?: number };
+        Returns: {
+          "campaign_id": string;
+          "client_message_id": string;
+          "gateway": string;
+          "message_id": string;
+          "session_id": string;
         }[];
       };
       "claim_stale_attempts": {
@@ -702,6 +903,7 @@ export type Database = {
           "campaign_id": string;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "client_message_id": string;
+          "gateway": string;
           "recipient": string;
           "session_id": string;
         }[];
@@ -709,6 +911,7 @@ export type Database = {
       "confirm_recipient": {
         Args: { "p_message_id"?: string; "p_recipient_id": string; "p_sent": boolean };
         Returns: {
+          "address": string | null;
           "anonymous_delivered_count": number;
           "anonymous_read_count": number;
           "attempt_count": number;
@@ -720,6 +923,7 @@ export type Database = {
           "delivered_count": number;
           "error_code": string | null;
           "error_message": string | null;
+          "failure_class": Database["public"]["Enums"]["failure_class"] | null;
           "id": string;
           "identified_delivered_count": number;
           "identified_read_count": number;
@@ -775,10 +979,12 @@ export type Database = {
           isSetofReturn: false;
         };
       };
-      "record_receipts": { Args: { "p_receipts": Json }; Returns: Json };
-      "record_receipts_with_verdicts": { Args: { "p_receipts": Json }; Returns: Json };
+      "record_inbound_messages": { Args: { "p_messages": Json }; Returns: Json };
+      "record_receipts": { Args: { "p_receipts": Json; "p_source"?: string }; Returns: Json };
+      "record_receipts_with_verdicts": { Args: { "p_receipts": Json; "p_source"?: string }; Returns: Json };
       "record_send_callback": { Args: { "p_event": Json }; Returns: Json };
       "record_send_results": { Args: { "p_results": Json }; Returns: Json };
+      "record_whatsapp_events": { Args: { "p_messages": Json; "p_receipts": Json }; Returns: Json };
       "recover_stale_recipients": { Args: { "p_asked_at_least"?: number }; Returns: number };
       "repair_campaign_counters": {
         Args: { "p_campaign_id"?: string };
@@ -799,7 +1005,7 @@ export type Database = {
           isSetofReturn: true;
         };
       };
-      "replay_webhook_events": { Args: { "p_limit"?: number }; Returns: Json };
+      "replay_webhook_events": { Args: { "p_after"?: number; "p_limit"?: number }; Returns: Json };
       "resume_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
@@ -858,11 +1064,27 @@ export type Database = {
         };
       };
       "start_due_campaigns": { Args: Record<PropertyKey, never>; Returns: number };
+      "sweep_webhook_events": {
+        Args: { "p_kept_for"?: string; "p_limit"?: number; "p_parked_for"?: string };
+        Returns: Json;
+      };
     };
     Enums: {
-      "attempt_outcome": "claimed" | "accepted" | "unknown" | "not_found" | "deferred" | "failed" | "sent";
+      "attempt_outcome": "claimed" | "accepted" | "unknown" | "not_found" | "deferred" | "skipped" | "failed" | "sent";
       "campaign_channel": "whatsapp_group" | "whatsapp" | "sms";
       "campaign_status": "draft" | "scheduled" | "processing" | "paused" | "completed" | "failed" | "cancelled";
+      "consent_action": "stop" | "start" | "ignore";
+      "failure_class":
+        | "invalid_recipient"
+        | "opted_out"
+        | "window_closed"
+        | "rate_limited"
+        | "sender_restricted"
+        | "content_rejected"
+        | "auth"
+        | "provider_error"
+        | "unknown";
+      "message_direction": "inbound" | "outbound";
       "organization_role": "viewer" | "operator" | "owner";
       "recipient_status": "pending" | "processing" | "unconfirmed" | "skipped" | "failed" | "sent";
       "session_status": "active" | "paused" | "restricted";
@@ -975,9 +1197,22 @@ export type CompositeTypes<
 export const Constants = {
   "public": {
     Enums: {
-      "attempt_outcome": ["claimed", "accepted", "unknown", "not_found", "deferred", "failed", "sent"],
+      "attempt_outcome": ["claimed", "accepted", "unknown", "not_found", "deferred", "skipped", "failed", "sent"],
       "campaign_channel": ["whatsapp_group", "whatsapp", "sms"],
       "campaign_status": ["draft", "scheduled", "processing", "paused", "completed", "failed", "cancelled"],
+      "consent_action": ["stop", "start", "ignore"],
+      "failure_class": [
+        "invalid_recipient",
+        "opted_out",
+        "window_closed",
+        "rate_limited",
+        "sender_restricted",
+        "content_rejected",
+        "auth",
+        "provider_error",
+        "unknown",
+      ],
+      "message_direction": ["inbound", "outbound"],
       "organization_role": ["viewer", "operator", "owner"],
       "recipient_status": ["pending", "processing", "unconfirmed", "skipped", "failed", "sent"],
       "session_status": ["active", "paused", "restricted"],
