@@ -5,6 +5,8 @@ export interface Figures {
   claimed: number;
   accepted: number;
   sent: number;
+  /** Not sent and never to be: recipients that cannot be one. */
+  skipped: number;
   failed: number;
   /** Not sent for certain: refused connections, unknown hosts, 429, 503. */
   deferred: number;
@@ -18,6 +20,8 @@ export interface Figures {
   not_found: number;
   /** Of those: the gateway could not be asked; they are asked about again. */
   unanswered: number;
+  /** Sent messages that nobody had reported on, about which the provider was asked. */
+  polled: number;
   /** Rows given up on being asked about. */
   recovered: number;
   completed: number;
@@ -33,6 +37,7 @@ export function noFigures(): Figures {
     claimed: 0,
     accepted: 0,
     sent: 0,
+    skipped: 0,
     failed: 0,
     deferred: 0,
     unknown: 0,
@@ -40,6 +45,7 @@ export function noFigures(): Figures {
     looked_up: 0,
     not_found: 0,
     unanswered: 0,
+    polled: 0,
     recovered: 0,
     completed: 0,
     folded: 0,

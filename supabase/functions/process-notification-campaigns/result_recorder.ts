@@ -5,13 +5,24 @@ import type { Rpc } from "../_shared/rpc.ts";
 /** One element of what `record_send_results` takes. */
 export type SendResult = {
   readonly clientMessageId: string;
-  readonly outcome: "accepted" | "sent" | "failed" | "deferred" | "unknown" | "not_found";
+  readonly outcome:
+    | "accepted"
+    | "sent"
+    | "skipped"
+    | "failed"
+    | "deferred"
+    | "unknown"
+    | "not_found";
   readonly messageId?: string;
   readonly errorCode?: string;
   readonly errorMessage?: string;
   readonly retryAfterSeconds?: number;
   /** The lease from now on, where it is not the channel's own. */
   readonly leaseSeconds?: number;
+  /** Of `not_found`: false where nobody could be asked. */
+  readonly asked?: boolean;
+  /** Of `sent`: when to ask whether it was delivered, should nobody have said by then. */
+  readonly pollAfterSeconds?: number;
 };
 
 const BATCH_SIZE = 100;
@@ -75,7 +86,9 @@ export class ResultRecorder {
 
   async #record(batch: SendResult[]): Promise<void> {
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-      const recorded = await this.#rpc("record_send_results", { p_results: batch });
+      const recorded = await this.#rpc("record_send_results", {
+        p_results: batch,
+      });
       if (recorded.ok) return;
       if (recorded.failure.code !== "database_unavailable") {
         if (batch.length === 1) break;
@@ -84,7 +97,9 @@ export class ResultRecorder {
         await this.#record(batch.slice(half));
         return;
       }
-      if (attempt < MAX_TRIES) await this.#clock.sleep(FIRST_WAIT_MS * 2 ** (attempt - 1));
+      if (attempt < MAX_TRIES) {
+        await this.#clock.sleep(FIRST_WAIT_MS * 2 ** (attempt - 1));
+      }
     }
     this.#unrecorded += batch.length;
     this.#log.error("results_not_recorded", {

@@ -6,15 +6,18 @@ import type { Arguments, FunctionName } from "../_shared/rpc.ts";
 import { callCount } from "./call_count.ts";
 import { type Figures, noFigures } from "./figures.ts";
 import { fillMessage } from "./fill_message.ts";
-import type { Gateway, LookUpOutcome, SendOutcome } from "./gateways/gateway.ts";
+import type { Gateway, LookUpOutcome, NotFound, SendOutcome } from "./gateways/gateway.ts";
+import { normalizePhoneNumber } from "./normalize_phone_number.ts";
+import { pollSilentMessages } from "./poll_silent_messages.ts";
 import type { ProcessorDeps } from "./processor_deps.ts";
-import { ResultRecorder, type SendResult } from "./result_recorder.ts";
+import { ResultRecorder } from "./result_recorder.ts";
 import type { Settings } from "./settings.ts";
 
 const claimedRow = z.object({
   client_message_id: z.string(),
   campaign_id: z.string(),
   channel: z.string(),
+  gateway: z.string(),
   session_id: z.string().nullable(),
   recipient: z.string(),
   content: z.unknown(),
@@ -22,10 +25,23 @@ const claimedRow = z.object({
 });
 type ClaimedRow = z.output<typeof claimedRow>;
 
-const staleRow = z.object({ client_message_id: z.string(), campaign_id: z.string(), channel: z.string() });
+const staleRow = claimedRow.pick({
+  client_message_id: true,
+  campaign_id: true,
+  gateway: true,
+  session_id: true,
+  recipient: true,
+});
 
-/** What this version has a gateway for. */
-const CHANNELS: "whatsapp_group"[] = ["whatsapp_group"];
+/** What came of a claimed message; `skipped`: not sent, and never to be. */
+type Outcome =
+  | SendOutcome
+  | {
+    readonly outcome: "skipped";
+    readonly errorCode: string;
+    readonly errorMessage: string;
+  };
+
 /** Attempts asked about at once: as many as are claimed for it, so that none waits here. */
 const LOOK_UPS = 32;
 /** Stale rows are asked about every 15 s; after so many times without an answer (10 min) their campaign's policy decides. */
@@ -38,7 +54,8 @@ const MAX_DESCRIBED = 20;
 
 /**
  * One run of the processor: starts what is due, claims and sends until nothing is left or time is up, asks the
- * gateway about attempts past their lease, records what came of it all, and closes campaigns that are done.
+ * gateways about attempts past their lease and about messages that nobody reported on, records what came of it all,
+ * and closes campaigns that are done.
  *
  * Safe beside other runs: the database hands each row and each stale attempt to one of them.
  */
@@ -46,22 +63,33 @@ export class Run {
   readonly figures: Figures = noFigures();
   readonly #deps: ProcessorDeps;
   readonly #settings: Settings;
-  readonly #gateway: Gateway;
+  readonly #gateways: ReadonlyMap<string, Gateway>;
   readonly #recorder: ResultRecorder;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #stop: AbortSignal;
   readonly #deadline: number;
   #lookUps: Promise<void> | undefined;
   #lookUpsEnded = false;
+  #polls: Promise<void> | undefined;
+  #pollsEnded = false;
+  #pollFailure: Failure | undefined;
   #nextUpkeep = 0;
   #described = 0;
   #failure: Failure | undefined;
 
-  /** @param stop Ends the run early: the isolate is about to be retired. */
-  constructor(deps: ProcessorDeps, settings: Settings, gateway: Gateway, stop: AbortSignal) {
+  /**
+   * @param gateways Those that are ready, by name.
+   * @param stop Ends the run early: the isolate is about to be retired.
+   */
+  constructor(
+    deps: ProcessorDeps,
+    settings: Settings,
+    gateways: ReadonlyMap<string, Gateway>,
+    stop: AbortSignal,
+  ) {
     this.#deps = deps;
     this.#settings = settings;
-    this.#gateway = gateway;
+    this.#gateways = gateways;
     this.#stop = stop;
     this.#recorder = new ResultRecorder(deps.rpc, deps.clock, deps.log);
     this.#deadline = deps.clock.now() + settings.budgetMs;
@@ -75,7 +103,7 @@ export class Run {
       await this.#upkeep();
       if (this.#over) break;
       if (await this.#deps.slots.exclusively(() => this.#claim()) > 0) continue;
-      if (this.#inFlight.size > 0 || this.#lookUps !== undefined) {
+      if (this.#inFlight.size > 0 || this.#questions.length > 0) {
         await this.#somethingHappens();
         continue;
       }
@@ -89,7 +117,8 @@ export class Run {
   }
 
   get #over(): boolean {
-    return this.#failure !== undefined || this.#stop.aborted || this.#deps.clock.now() >= this.#deadline;
+    return this.#failure !== undefined || this.#stop.aborted ||
+      this.#deps.clock.now() >= this.#deadline;
   }
 
   /** Grows with everything that may have made a row due. */
@@ -98,12 +127,18 @@ export class Run {
     return claimed + started + not_found + recovered;
   }
 
+  /** What gateways are being asked just now. */
+  get #questions(): Promise<void>[] {
+    return [this.#lookUps, this.#polls].filter((question) => question !== undefined);
+  }
+
   async #upkeep(): Promise<void> {
     if (this.#deps.clock.now() < this.#nextUpkeep) return;
     this.#nextUpkeep = this.#deps.clock.now() + UPKEEP_MS;
     this.figures.started += await this.#count("start_due_campaigns");
     if (this.#failure !== undefined) return;
     this.#lookUps ??= this.#lookUpStale().finally(() => this.#lookUps = undefined);
+    this.#polls ??= this.#pollSilent().finally(() => this.#polls = undefined);
   }
 
   async #claim(): Promise<number> {
@@ -114,10 +149,16 @@ export class Run {
     const answer = await this.#deps.rpc("claim_recipients", {
       p_limit: limit,
       p_exclude_sessions: excluded,
-      p_channels: CHANNELS,
+      p_gateways: [...this.#gateways.keys()],
+      p_default_senders: this.#defaultSenders,
       ...(leaseSeconds === undefined ? {} : { p_lease: `${leaseSeconds} seconds` }),
     });
-    const rows = parseAnswer(answer, z.array(claimedRow), "claim_recipients", this.#deps.log);
+    const rows = parseAnswer(
+      answer,
+      z.array(claimedRow),
+      "claim_recipients",
+      this.#deps.log,
+    );
     if (!rows.ok) {
       this.#failure ??= rows.failure;
       return 0;
@@ -125,6 +166,15 @@ export class Run {
     this.figures.claimed += rows.value.length;
     for (const row of rows.value) this.#start(row, before);
     return rows.value.length;
+  }
+
+  /** By the name of their gateway. */
+  get #defaultSenders(): Record<string, string> {
+    const senders: Record<string, string> = {};
+    for (const [name, { defaultSender }] of this.#gateways) {
+      if (defaultSender !== undefined) senders[name] = defaultSender;
+    }
+    return senders;
   }
 
   #start(row: ClaimedRow, claimedAt: number): void {
@@ -140,35 +190,68 @@ export class Run {
   async #send(row: ClaimedRow, claimedAt: number): Promise<void> {
     // a send takes up to half the lease; one that starts in its second half could outlive it
     const waited = this.#deps.clock.now() - claimedAt;
-    if (this.#settings.leaseSeconds !== undefined && waited > this.#settings.leaseSeconds * 500) {
+    if (
+      this.#settings.leaseSeconds !== undefined &&
+      waited > this.#settings.leaseSeconds * 500
+    ) {
       this.figures.late++;
       return;
     }
     const outcome = await this.#outcome(row);
     this.figures[outcome.outcome]++;
-    if (outcome.outcome === "failed" || outcome.outcome === "deferred" || outcome.outcome === "unknown") {
-      this.#describe("not_sent", row.campaign_id, row.client_message_id, outcome);
+    if (outcome.outcome !== "accepted" && outcome.outcome !== "sent") {
+      this.#describe(
+        "not_sent",
+        row.campaign_id,
+        row.client_message_id,
+        outcome,
+      );
     }
-    this.#record(row.client_message_id, outcome);
+    this.#record(row, outcome);
   }
 
-  async #outcome(row: ClaimedRow): Promise<SendOutcome> {
-    if (row.channel !== "whatsapp_group") {
-      const errorMessage = `this version of the processor does not send ${row.channel} messages`;
-      return { outcome: "deferred", errorCode: "unsupported_channel", errorMessage };
+  async #outcome(row: ClaimedRow): Promise<Outcome> {
+    const gateway = this.#gateways.get(row.gateway);
+    if (gateway === undefined) {
+      const errorMessage = `this version of the processor has no gateway ${row.gateway}`;
+      return {
+        outcome: "deferred",
+        errorCode: "unsupported_gateway",
+        errorMessage,
+      };
     }
     if (row.session_id === null) {
-      return { outcome: "deferred", errorCode: "no_session", errorMessage: "no active session can send this message" };
+      return {
+        outcome: "deferred",
+        errorCode: "no_session",
+        errorMessage: "no active session can send this message",
+      };
+    }
+    const recipient = row.channel === "whatsapp_group" ? row.recipient : normalizePhoneNumber(row.recipient);
+    if (recipient === undefined) {
+      const errorMessage = "the recipient is not a phone number; write it with its country code, such as +14155550123";
+      return {
+        outcome: "skipped",
+        errorCode: "invalid_phone_number",
+        errorMessage,
+      };
     }
     const filled = fillMessage(row.content, row.variables);
-    if (!filled.ok) return { outcome: "failed", errorCode: filled.errorCode, errorMessage: filled.errorMessage };
+    if (!filled.ok) {
+      return {
+        outcome: "failed",
+        errorCode: filled.errorCode,
+        errorMessage: filled.errorMessage,
+      };
+    }
     const message = {
       clientMessageId: row.client_message_id,
+      channel: row.channel,
       sessionId: row.session_id,
-      recipient: row.recipient,
+      recipient,
       message: filled.message,
     };
-    return await this.#gateway.send(message, this.#settings.sendTimeoutMs);
+    return await gateway.send(message, this.#settings.sendTimeoutMs);
   }
 
   /**
@@ -177,24 +260,41 @@ export class Run {
    */
   async #lookUpStale(): Promise<void> {
     while (!this.#over && !this.#lookUpsEnded) {
-      const answer = await this.#deps.rpc("claim_stale_attempts", { p_limit: LOOK_UPS });
-      const rows = parseAnswer(answer, z.array(staleRow), "claim_stale_attempts", this.#deps.log);
+      const answer = await this.#deps.rpc("claim_stale_attempts", {
+        p_limit: LOOK_UPS,
+      });
+      const rows = parseAnswer(
+        answer,
+        z.array(staleRow),
+        "claim_stale_attempts",
+        this.#deps.log,
+      );
       if (!rows.ok) {
         this.#failure ??= rows.failure;
         return;
       }
       if (rows.value.length === 0) return;
-      const answers = await Promise.all(rows.value.map(async (row) => ({ row, outcome: await this.#lookUp(row) })));
+      const answers = await Promise.all(
+        rows.value.map(async (row) => ({
+          row,
+          outcome: await this.#lookUp(row),
+        })),
+      );
       let unanswered = 0;
       for (const { row, outcome } of answers) {
         this.figures.looked_up++;
         if (outcome.outcome === "unanswered") {
           unanswered++;
-          this.#describe("gateway_not_asked", row.campaign_id, row.client_message_id, outcome);
+          this.#describe(
+            "gateway_not_asked",
+            row.campaign_id,
+            row.client_message_id,
+            outcome,
+          );
           continue;
         }
         if (outcome.outcome === "not_found") this.figures.not_found++;
-        this.#record(row.client_message_id, outcome);
+        this.#record(row, outcome);
       }
       this.figures.unanswered += unanswered;
       if (unanswered === rows.value.length) this.#lookUpsEnded = true;
@@ -202,58 +302,119 @@ export class Run {
   }
 
   async #lookUp(row: z.output<typeof staleRow>): Promise<LookUpOutcome> {
-    if (row.channel !== "whatsapp_group") return { outcome: "unanswered", errorCode: "unsupported_channel" };
-    return await this.#gateway.lookUp(row.client_message_id, this.#settings.lookUpTimeoutMs);
+    const gateway = this.#gateways.get(row.gateway);
+    if (gateway === undefined) {
+      return { outcome: "unanswered", errorCode: "gateway_not_ready" };
+    }
+    const attempt = {
+      clientMessageId: row.client_message_id,
+      sessionId: row.session_id,
+      recipient: row.recipient,
+    };
+    return await gateway.lookUp(attempt, this.#settings.lookUpTimeoutMs);
   }
 
-  #record(clientMessageId: string, outcome: SendOutcome | { readonly outcome: "not_found" }): void {
-    const { leaseSeconds } = this.#settings;
-    const result: SendResult = { clientMessageId, ...outcome };
+  /** Asks about messages that nobody reported on until there are none, or until a whole batch brought nothing. */
+  async #pollSilent(): Promise<void> {
+    while (!this.#over && !this.#pollsEnded) {
+      const poll = await pollSilentMessages(
+        this.#deps,
+        this.#gateways,
+        this.#settings.lookUpTimeoutMs,
+      );
+      if (!poll.ok) {
+        // no reason to stop sending; the answer says it at the end
+        this.#pollFailure = poll.failure;
+        this.#pollsEnded = true;
+        return;
+      }
+      const { asked, answered } = poll.value;
+      if (asked === 0) return;
+      this.figures.polled += asked;
+      if (answered === 0) this.#pollsEnded = true;
+    }
+  }
+
+  #record(
+    row: Pick<ClaimedRow, "client_message_id" | "gateway">,
+    outcome: Outcome | NotFound,
+  ): void {
+    const { leaseSeconds, pollAfterSeconds } = this.#settings;
     const renews = outcome.outcome === "accepted" && leaseSeconds !== undefined;
-    this.#recorder.add(renews ? { ...result, leaseSeconds } : result);
+    const canBePolled = outcome.outcome === "sent" &&
+      this.#gateways.get(row.gateway)?.report !== undefined;
+    this.#recorder.add({
+      clientMessageId: row.client_message_id,
+      ...outcome,
+      ...(renews ? { leaseSeconds } : {}),
+      ...(canBePolled ? { pollAfterSeconds } : {}),
+    });
   }
 
   /** With nothing under way: records everything, lets go of rows that nobody could ask about, closes campaigns. */
   async #settle(): Promise<void> {
     await this.#recorder.drain();
-    this.figures.recovered += await this.#count("recover_stale_recipients", { p_asked_at_least: GIVE_UP_AFTER_ASKING });
+    this.figures.recovered += await this.#count("recover_stale_recipients", {
+      p_asked_at_least: GIVE_UP_AFTER_ASKING,
+    });
     this.figures.completed += await this.#count("finalize_campaigns");
   }
 
   /** Waits for what is under way, each part of which ends by itself, and records it, whatever has failed before. */
   async #finish(): Promise<void> {
     const cancel = new AbortController();
-    const longest = Math.max(this.#settings.sendTimeoutMs, this.#settings.lookUpTimeoutMs) + 5_000;
-    const ended = Promise.all([...this.#inFlight, this.#lookUps]).then(() => true);
-    const inTime = await Promise.race([ended, this.#deps.clock.sleep(longest, cancel.signal).then(() => false)]);
+    const longest = Math.max(this.#settings.sendTimeoutMs, this.#settings.lookUpTimeoutMs) +
+      5_000;
+    const ended = Promise.all([...this.#inFlight, ...this.#questions]).then(
+      () => true,
+    );
+    const inTime = await Promise.race([
+      ended,
+      this.#deps.clock.sleep(longest, cancel.signal).then(() => false),
+    ]);
     cancel.abort();
-    if (!inTime) this.#deps.log.error("sends_abandoned", { count: this.#inFlight.size });
+    if (!inTime) {
+      this.#deps.log.error("sends_abandoned", { count: this.#inFlight.size });
+    }
     await this.#recorder.drain();
     this.figures.unrecorded = this.#recorder.unrecorded;
     if (this.#failure !== undefined) return;
     this.figures.completed += await this.#count("finalize_campaigns");
     this.figures.folded += await this.#count("fold_campaign_counters");
+    const swept = await this.#deps.rpc("sweep_webhook_events");
+    this.#failure ??= swept.ok ? this.#pollFailure : swept.failure;
   }
 
-  /** Resolves when a send or the look-ups end, after a second, or when the run is to stop. */
+  /** Resolves when a send or a question ends, after a second, or when the run is to stop. */
   async #somethingHappens(): Promise<void> {
     const cancel = new AbortController();
     const wait = this.#deps.clock.sleep(
-      Math.min(IDLE_POLL_MS, Math.max(this.#deadline - this.#deps.clock.now(), 0)),
+      Math.min(
+        IDLE_POLL_MS,
+        Math.max(this.#deadline - this.#deps.clock.now(), 0),
+      ),
       AbortSignal.any([cancel.signal, this.#stop]),
     );
-    await Promise.race([wait, this.#deps.slots.released(), ...(this.#lookUps === undefined ? [] : [this.#lookUps])]);
+    await Promise.race([wait, this.#deps.slots.released(), ...this.#questions]);
     cancel.abort();
   }
 
-  async #count<Name extends FunctionName>(name: Name, args?: Arguments<Name>): Promise<number> {
+  async #count<Name extends FunctionName>(
+    name: Name,
+    args?: Arguments<Name>,
+  ): Promise<number> {
     const count = await callCount(this.#deps, name, args);
     if (count.ok) return count.value;
     this.#failure ??= count.failure;
     return 0;
   }
 
-  #describe(event: string, campaign: string, clientMessageId: string, outcome: SendOutcome | LookUpOutcome): void {
+  #describe(
+    event: string,
+    campaign: string,
+    clientMessageId: string,
+    outcome: Outcome | LookUpOutcome,
+  ): void {
     if (this.#described++ >= MAX_DESCRIBED) return;
     this.#deps.log.warn(event, {
       campaign_id: campaign,

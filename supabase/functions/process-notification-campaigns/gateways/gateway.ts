@@ -1,20 +1,33 @@
 import type { Json } from "../../_shared/database.types.ts";
+import type { Environment } from "../../_shared/environment.ts";
 
 /** One message on its way to one recipient. */
 export interface OutgoingMessage {
   /** Id of the attempt, committed before the call; comes back in callbacks and answers to questions. */
   readonly clientMessageId: string;
+  /** `whatsapp_group`, `whatsapp` or `sms`. */
+  readonly channel: string;
   /** The sender: a session of the gateway. */
   readonly sessionId: string;
+  /** A contact in E.164 (`+919876543210`), or a group as the gateway calls it. */
   readonly recipient: string;
+  /** `{type: "text", text}`, or content as WhatsApp's Cloud API describes it: `{type: "image", image: {…}}`. */
   readonly message: Json;
+}
+
+/** An attempt that was handed over earlier. */
+export interface Attempt {
+  readonly clientMessageId: string;
+  readonly sessionId: string | null;
+  readonly recipient: string;
 }
 
 /**
  * What a gateway made of a message.
  *
  * `accepted`: it took it, and will say later how that came out; `sent`: it has sent it; `failed`: it rejected it;
- * `deferred`: certainly not sent, worth another try; `unknown`: nothing proves either.
+ * `deferred`: certainly not sent, worth another try; `unknown`: nothing proves either. Codes are the provider's own:
+ * what follows from each is for the database to say.
  */
 export type SendOutcome = {
   readonly outcome: "accepted" | "sent" | "failed" | "deferred" | "unknown";
@@ -25,15 +38,54 @@ export type SendOutcome = {
   readonly retryAfterSeconds?: number;
 };
 
-/** What a gateway knows of a message it was sent earlier; `unanswered` when it could not be asked. */
-export type LookUpOutcome =
-  | SendOutcome
-  | { readonly outcome: "not_found" }
-  | { readonly outcome: "unanswered"; readonly errorCode: string };
+/** The gateway does not know of an attempt; `asked` is false where nobody could be asked. */
+export type NotFound = {
+  readonly outcome: "not_found";
+  readonly asked?: false;
+};
 
-/** A way to send messages. Neither method throws, and each ends within its time. */
+/** What a gateway knows of an attempt; `unanswered` when it gave no answer this time. */
+export type LookUpOutcome = SendOutcome | NotFound | {
+  readonly outcome: "unanswered";
+  readonly errorCode: string;
+};
+
+/** What became of a sent message, as `record_receipts` takes it. */
+export type Receipt = {
+  readonly event:
+    | "message_sent"
+    | "message_delivered"
+    | "message_read"
+    | "message_failed";
+  readonly messageId: string;
+  /** Who reports it: one row of receipts for each. */
+  readonly reader: string;
+  /** When it happened, in milliseconds since 1970. */
+  readonly timestamp?: number;
+  readonly errorCode?: string;
+  readonly errorMessage?: string;
+  /** What the message cost, a positive amount. */
+  readonly cost?: number;
+  readonly currency?: string;
+};
+
+/** A way to send messages. None of the methods throws, and each ends within its time. */
 export interface Gateway {
+  /** Sends for campaigns that name no session where the organization has none. */
+  readonly defaultSender?: string;
   send(message: OutgoingMessage, timeoutMs: number): Promise<SendOutcome>;
   /** Asks what became of an attempt. */
-  lookUp(clientMessageId: string, timeoutMs: number): Promise<LookUpOutcome>;
+  lookUp(attempt: Attempt, timeoutMs: number): Promise<LookUpOutcome>;
+  /** Asks what became of a sent message on which nobody has reported; undefined while there is nothing to say. */
+  report?(messageId: string, timeoutMs: number): Promise<Receipt | undefined>;
+}
+
+/** A kind of gateway, and how it is made. */
+export interface GatewayDefinition {
+  /** As `gateway_sessions.gateway` has it. */
+  readonly name: string;
+  /** Its own variables; while none of them is set, it is not configured, and that is no fault. */
+  readonly variables: readonly string[];
+  /** Throws `EnvironmentError` for a variable that is missing or unusable. */
+  create(environment: Environment, fetcher: typeof fetch): Gateway;
 }

@@ -1,72 +1,185 @@
-import { storable } from "../../_shared/storable.ts";
-import { classifySendAnswer, classifyStatusAnswer, type GatewayAnswer } from "./classify_answer.ts";
+import { z } from "zod";
+import { answerFields } from "./answer_fields.ts";
+import { askGateway, type GatewayAnswer } from "./ask_gateway.ts";
 import { classifyFetchError } from "./classify_fetch_error.ts";
-import type { Gateway } from "./gateway.ts";
+import type { GatewayDefinition, LookUpOutcome, OutgoingMessage, SendOutcome } from "./gateway.ts";
+import { handOver } from "./hand_over.ts";
+import { orNull } from "./or_null.ts";
+import { type Reason, refusalOutcome } from "./refusal_outcome.ts";
 
-/** Longer answers are not read to the end; what they say counts as unreadable. */
-const MAX_ANSWER_BYTES = 64 * 1024;
+const ADDRESS = "WHATSAPP_VPS_URL";
+const KEY = "WHATSAPP_VPS_API_KEY";
 
 /**
- * The VPS gateway, which sends to WhatsApp groups: `POST /send` and `GET /message-status`, with an `X-API-Key`.
- *
- * @param url Its address, without a trailing slash.
+ * The VPS gateway, whose WhatsApp sessions (`wa_…`) send to groups and to contacts: `POST /send` and
+ * `GET /message-status`, with an `X-API-Key`.
  */
-export function vpsGateway(url: string, apiKey: string, fetcher: typeof fetch): Gateway {
-  async function ask(path: string, init: RequestInit, timeoutMs: number): Promise<GatewayAnswer> {
-    const response = await fetcher(url + path, {
-      ...init,
-      headers: { "x-api-key": apiKey, accept: "application/json" },
-      // an address that an answer names is not one that the operator configured
-      redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
-    });
+export const vps: GatewayDefinition = {
+  name: "vps",
+  variables: [ADDRESS, KEY],
+  create(environment, fetcher) {
+    const url = environment.url(ADDRESS);
+    const headers = { "x-api-key": environment.required(KEY) };
     return {
-      status: response.status,
-      retryAfter: response.headers.get("retry-after"),
-      body: await readJson(response),
+      send(message, timeoutMs) {
+        const { clientMessageId, sessionId } = message;
+        const content = {
+          sessionId,
+          groupJid: jidOf(message),
+          message: message.message,
+          clientMessageId,
+        };
+        const body = new Blob([JSON.stringify(content)], {
+          type: "application/json",
+        });
+        return handOver(
+          fetcher,
+          `${url}/send`,
+          { headers, body },
+          timeoutMs,
+          sendOutcome,
+        );
+      },
+
+      async lookUp({ clientMessageId }, timeoutMs) {
+        const question = `${url}/message-status?clientMessageId=${encodeURIComponent(clientMessageId)}`;
+        try {
+          return lookUpOutcome(
+            await askGateway(
+              fetcher,
+              question,
+              { method: "GET", headers },
+              timeoutMs,
+            ),
+          );
+        } catch (thrown) {
+          return {
+            outcome: "unanswered",
+            errorCode: classifyFetchError(thrown).code,
+          };
+        }
+      },
+    };
+  },
+};
+
+/** The chat's id: a group has one already, a person's is made of the number. */
+function jidOf({ channel, recipient }: OutgoingMessage): string {
+  return channel === "whatsapp_group" ? recipient : `${recipient.replace("+", "")}@s.whatsapp.net`;
+}
+
+const { flag, words, code, id } = answerFields;
+
+/** The parts of an answer that are looked at. */
+const answerBody = z.object({
+  success: flag,
+  accepted: flag,
+  found: flag,
+  status: words,
+  messageId: id,
+  message: words,
+  reason: words,
+  code,
+  error: orNull(z.union([
+    z.string().transform((text) => ({
+      code: null,
+      message: words.parse(text),
+    })),
+    z.object({ code, message: words }),
+  ])),
+});
+
+/** What a send came to, by the answer. */
+function sendOutcome(answer: GatewayAnswer): SendOutcome {
+  const read = answerBody.safeParse(answer.body);
+  const reason = reasonOf(answer.status, read.data);
+  const refusal = refusalOutcome(answer, reason, ADDRESS);
+  if (refusal !== undefined) return refusal;
+  if (!read.success) {
+    return {
+      outcome: "unknown",
+      errorCode: "unreadable_answer",
+      errorMessage: "the gateway's answer is not JSON",
     };
   }
 
+  const { success, accepted, messageId } = read.data;
+  if (success === false) return { outcome: "failed", ...rejection(reason) };
+  if (accepted === true) {
+    return {
+      outcome: "accepted",
+      ...(messageId === null ? {} : { messageId }),
+    };
+  }
+  if (success === true && messageId !== null) {
+    return { outcome: "sent", messageId };
+  }
+  if (success === true && accepted === null) return { outcome: "accepted" };
   return {
-    async send({ clientMessageId, sessionId, recipient, message }, timeoutMs) {
-      try {
-        // A blob, because Deno repeats a request with a text body by itself when a kept-alive connection breaks, even
-        // after the gateway has read it: the message would go out twice. A body that is streamed cannot be repeated.
-        const body = new Blob([JSON.stringify({ sessionId, groupJid: recipient, message, clientMessageId })], {
-          type: "application/json",
-        });
-        return classifySendAnswer(await ask("/send", { method: "POST", body }, timeoutMs));
-      } catch (thrown) {
-        const { received, code, message: errorMessage } = classifyFetchError(thrown);
-        return { outcome: received === "no" ? "deferred" : "unknown", errorCode: code, errorMessage };
-      }
-    },
-
-    async lookUp(clientMessageId, timeoutMs) {
-      const path = `/message-status?clientMessageId=${encodeURIComponent(clientMessageId)}`;
-      try {
-        return classifyStatusAnswer(await ask(path, { method: "GET" }, timeoutMs));
-      } catch (thrown) {
-        return { outcome: "unanswered", errorCode: classifyFetchError(thrown).code };
-      }
-    },
+    outcome: "unknown",
+    errorCode: "unreadable_answer",
+    errorMessage: "the gateway's answer says neither success nor failure",
   };
 }
 
-/** The body as JSON; undefined when it is too long or no JSON. Throws when the connection breaks or time is up. */
-async function readJson(response: Response): Promise<unknown> {
-  if (response.body === null) return undefined;
-  const decoder = new TextDecoder();
-  let text = "";
-  let size = 0;
-  for await (const chunk of response.body) {
-    size += chunk.byteLength;
-    if (size > MAX_ANSWER_BYTES) return undefined;
-    text += decoder.decode(chunk, { stream: true });
+const SENT = new Set([
+  "sent",
+  "server_ack",
+  "delivered",
+  "delivery_ack",
+  "read",
+  "played",
+]);
+const FAILED = new Set(["failed", "error", "rejected"]);
+
+/**
+ * What became of an attempt, by the answer to `/message-status`.
+ *
+ * 404 and 501 without a word about the message are a gateway that has no such route: it cannot be asked. Any status
+ * that means neither sent nor failed means that the gateway still has the message in hand.
+ */
+function lookUpOutcome({ status, body }: GatewayAnswer): LookUpOutcome {
+  const read = answerBody.safeParse(body);
+  if ((status === 404 || status === 501) && read.data?.found !== false) {
+    return { outcome: "not_found", asked: false };
   }
-  try {
-    return storable(JSON.parse(text + decoder.decode()));
-  } catch {
-    return undefined;
+  if (status !== 404 && (status < 200 || status >= 300)) {
+    return { outcome: "unanswered", errorCode: `http_${status}` };
   }
+  if (!read.success || read.data.found === null) {
+    return { outcome: "unanswered", errorCode: "unreadable_answer" };
+  }
+  if (!read.data.found) return { outcome: "not_found" };
+
+  const state = read.data.status?.toLowerCase() ?? "";
+  const messageId = read.data.messageId === null ? {} : { messageId: read.data.messageId };
+  if (SENT.has(state)) return { outcome: "sent", ...messageId };
+  if (FAILED.has(state)) {
+    return {
+      outcome: "failed",
+      ...messageId,
+      ...rejection(reasonOf(status, read.data)),
+    };
+  }
+  return { outcome: "accepted", ...messageId };
+}
+
+/** The gateway's own code and words; a 401 is about us, whatever else it says, and keeps its number. */
+function reasonOf(
+  status: number,
+  body: z.output<typeof answerBody> | undefined,
+): Reason {
+  return {
+    code: status === 401 ? null : body?.error?.code ?? body?.code ?? null,
+    words: body?.error?.message ?? body?.reason ?? body?.message ?? null,
+  };
+}
+
+function rejection(
+  { code, words }: Reason,
+): { readonly errorCode: string; readonly errorMessage: string } {
+  return {
+    errorCode: code ?? "rejected",
+    errorMessage: words ?? "the gateway gave no reason",
+  };
 }

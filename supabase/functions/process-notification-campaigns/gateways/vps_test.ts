@@ -1,140 +1,53 @@
 import assert from "node:assert/strict";
-import { createServer, type Socket } from "node:net";
-import type { SendOutcome } from "./gateway.ts";
-import { vpsGateway } from "./vps.ts";
+import { Environment } from "../../_shared/environment.ts";
+import { fakeFetch } from "./fake_fetch.ts";
+import { vps } from "./vps.ts";
 
+const variables: Record<string, string> = {
+  WHATSAPP_VPS_URL: "http://vps.test/base/",
+  WHATSAPP_VPS_API_KEY: "key",
+};
 const message = {
   clientMessageId: "0b2f7c1e-5a53-4c7e-9d0c-6f6f2f8f3a10",
+  channel: "whatsapp_group",
   sessionId: "wa_1",
   recipient: "120363040000000001@g.us",
   message: { type: "text", text: "Hello" },
 };
-
-/** Runs `test` against a TCP server that does to each connection what `onConnection` says. */
-async function withServer(onConnection: (socket: Socket) => void, test: (url: string) => Promise<void>): Promise<void> {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {});
-    onConnection(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
-  const address = server.address();
-  try {
-    await test(`http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`);
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  }
-}
-
-/** A server that answers every request with these bytes and then closes. */
-const answering = (text: string) => (socket: Socket) => {
-  socket.once("data", () => socket.end(text));
+const attempt = {
+  clientMessageId: "a b",
+  sessionId: "wa_1",
+  recipient: message.recipient,
 };
 
-function httpAnswer(status: number, body: string, headers = ""): string {
-  return `HTTP/1.1 ${status} X\r\ncontent-length: ${body.length}\r\nconnection: close\r\n${headers}\r\n${body}`;
-}
-
-const send = (url: string, timeoutMs = 5_000) => vpsGateway(url, "key", fetch).send(message, timeoutMs);
-const lookUp = (url: string, timeoutMs = 5_000) => vpsGateway(url, "key", fetch).lookUp("id", timeoutMs);
-
-/** A port of this machine on which nobody listens. */
-async function deadUrl(): Promise<string> {
-  let url = "";
-  await withServer(() => {}, (given) => {
-    url = given;
-    return Promise.resolve();
-  });
-  return url;
-}
-
-async function outcomeOf(onConnection: (socket: Socket) => void, timeoutMs?: number): Promise<SendOutcome> {
-  let outcome: SendOutcome = { outcome: "unknown", errorCode: "test did not run" };
-  await withServer(onConnection, async (url) => {
-    outcome = await send(url, timeoutMs);
-  });
-  return outcome;
-}
-
-Deno.test("vps defers a send when the connection is refused", async () => {
-  const outcome = await send(await deadUrl());
-  assert.equal(outcome.outcome, "deferred");
-  assert.equal(outcome.errorCode, "connection_refused");
-});
-
-Deno.test("vps defers a send when the host is unknown", async () => {
-  const outcome = await send("http://gateway.invalid");
-  assert.equal(outcome.outcome, "deferred");
-  assert.equal(outcome.errorCode, "unknown_host");
-});
-
-Deno.test("vps does not know of a send when the connection is reset after the request", async () => {
-  const outcome = await outcomeOf((socket) => socket.once("data", () => socket.resetAndDestroy()));
-  assert.equal(outcome.outcome, "unknown");
-  assert.equal(outcome.errorCode, "connection_lost");
-});
-
-Deno.test("vps does not know of a send when the connection is closed without an answer", async () => {
-  const outcome = await outcomeOf((socket) => socket.once("data", () => socket.end()));
-  assert.equal(outcome.outcome, "unknown");
-  assert.equal(outcome.errorCode, "connection_lost");
-});
-
-Deno.test("vps does not know of a send when no answer comes in time", async () => {
-  const outcome = await outcomeOf(() => {}, 50);
-  assert.equal(outcome.outcome, "unknown");
-  assert.equal(outcome.errorCode, "timeout");
-});
-
-Deno.test("vps does not know of a send when the answer stops half way", async () => {
-  const half = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
-  assert.equal((await outcomeOf((socket) => socket.once("data", () => socket.write(half)), 100)).errorCode, "timeout");
-  assert.equal((await outcomeOf(answering(half))).errorCode, "connection_lost");
-});
-
-Deno.test("vps does not know of a send when the answer is no HTTP, no JSON or too long", async () => {
-  for (const text of ["garbage\r\n\r\n", httpAnswer(200, "<html>"), httpAnswer(200, `"${"x".repeat(100_000)}"`)]) {
-    assert.equal((await outcomeOf(answering(text))).outcome, "unknown");
-  }
-});
-
-Deno.test("vps defers a send that is answered 429 or 503, with Retry-After", async () => {
-  for (const status of [429, 503]) {
-    const outcome = await outcomeOf(answering(httpAnswer(status, "{}", "retry-after: 17\r\n")));
-    assert.equal(outcome.outcome, "deferred");
-    assert.equal(outcome.errorCode, `http_${status}`);
-    assert.equal(outcome.retryAfterSeconds, 17);
-  }
-});
-
-Deno.test("vps follows no redirect", async () => {
-  let connections = 0;
-  const elsewhere = (socket: Socket) => {
-    connections++;
-    answering(httpAnswer(307, "", `location: http://${"127.0.0.1"}:${socket.localPort}/elsewhere\r\n`))(socket);
+/** The gateway, before another side that answers every request with this. */
+function answered(
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+) {
+  const { fetch, requests } = fakeFetch(status, body, headers);
+  return {
+    gateway: vps.create(new Environment((name) => variables[name]), fetch),
+    requests,
   };
-  const outcome = await outcomeOf(elsewhere);
-  assert.equal(outcome.outcome, "unknown");
-  assert.equal(outcome.errorCode, "http_307");
-  assert.equal(connections, 1);
-});
+}
+
+const send = (status: number, body: unknown) => answered(status, body).gateway.send(message, 1_000);
+const ask = (status: number, body: unknown) => answered(status, body).gateway.lookUp(attempt, 1_000);
 
 Deno.test("vps sends what the contract says", async () => {
-  let request = "";
-  const outcome = await outcomeOf((socket) =>
-    socket.on("data", (bytes) => {
-      request += bytes.toString();
-      if (request.endsWith("}")) socket.end(httpAnswer(200, `{"success":true,"accepted":true}`));
-    })
-  );
-  assert.deepEqual(outcome, { outcome: "accepted" });
-  const [head = "", body = ""] = request.split("\r\n\r\n");
-  assert.ok(head.startsWith("POST /send HTTP/1.1\r\n"));
-  assert.match(head, /^x-api-key: key$/im);
-  assert.match(head, /^content-type: application\/json$/im);
-  assert.deepEqual(JSON.parse(body), {
+  const { gateway, requests } = answered(200, {
+    success: true,
+    accepted: true,
+  });
+  await gateway.send(message, 1_000);
+  const [request] = requests;
+  assert.equal(request?.method, "POST");
+  assert.equal(request?.url, "http://vps.test/base/send");
+  assert.equal(request?.headers.get("x-api-key"), "key");
+  assert.equal(request?.headers.get("content-type"), "application/json");
+  assert.deepEqual(JSON.parse(request?.body ?? ""), {
     sessionId: "wa_1",
     groupJid: "120363040000000001@g.us",
     message: { type: "text", text: "Hello" },
@@ -142,40 +55,169 @@ Deno.test("vps sends what the contract says", async () => {
   });
 });
 
-Deno.test("vps hands a message over once when a kept-alive connection breaks under it", async () => {
-  let requests = 0;
-  const breakTheSecond = (socket: Socket) => {
-    socket.on("data", (bytes) => {
-      if (!bytes.toString().startsWith("POST")) return;
-      if (++requests === 1) {
-        socket.write(httpAnswer(200, `{"success":true,"accepted":true}`).replace("close", "keep-alive"));
-      } else socket.resetAndDestroy();
-    });
-  };
-  await withServer(breakTheSecond, async (url) => {
-    const gateway = vpsGateway(url, "key", fetch);
-    assert.equal((await gateway.send(message, 5_000)).outcome, "accepted");
-    assert.equal((await gateway.send(message, 5_000)).outcome, "unknown");
-    assert.equal(requests, 2);
+Deno.test("vps sends to a contact by the id of the person's chat", async () => {
+  const { gateway, requests } = answered(200, { success: true });
+  await gateway.send({
+    ...message,
+    channel: "whatsapp",
+    recipient: "+919876543210",
+  }, 1_000);
+  assert.equal(
+    JSON.parse(requests[0]?.body ?? "").groupJid,
+    "919876543210@s.whatsapp.net",
+  );
+});
+
+Deno.test("vps has a message accepted when it is taken, sent when the answer names a message id alone", async () => {
+  assert.deepEqual(await send(200, { success: true, accepted: true }), {
+    outcome: "accepted",
   });
+  assert.deepEqual(
+    await send(202, { success: true, accepted: true, messageId: "m" }),
+    {
+      outcome: "accepted",
+      messageId: "m",
+    },
+  );
+  assert.deepEqual(await send(200, { success: true, messageId: "m" }), {
+    outcome: "sent",
+    messageId: "m",
+  });
+  assert.deepEqual(await send(200, { success: true }), { outcome: "accepted" });
+});
+
+Deno.test("vps has a message failed by an explicit rejection, with the gateway's reason", async () => {
+  const cases: [number, unknown, string, string][] = [
+    [
+      200,
+      { success: false, error: "not in group" },
+      "rejected",
+      "not in group",
+    ],
+    [200, { success: false }, "rejected", "the gateway gave no reason"],
+    [
+      400,
+      { success: false, error: { code: 463, message: "restricted" } },
+      "463",
+      "restricted",
+    ],
+    [422, { message: "bad jid", code: "E_JID" }, "E_JID", "bad jid"],
+    [404, undefined, "http_404", "the gateway answered 404"],
+  ];
+  for (const [status, body, errorCode, errorMessage] of cases) {
+    assert.deepEqual(await send(status, body), {
+      outcome: "failed",
+      errorCode,
+      errorMessage,
+    });
+  }
+  const long = await send(400, { error: "x".repeat(10_000) });
+  assert.equal(long.errorMessage?.length, 500);
+});
+
+Deno.test("vps reports that our key is not taken under one code, whatever else the answer says", async () => {
+  for (
+    const body of [undefined, "nonsense", {
+      error: { code: "E_KEY", message: "who are you?" },
+    }]
+  ) {
+    const outcome = await send(401, body);
+    assert.equal(outcome.outcome, "failed");
+    assert.equal(outcome.errorCode, "http_401");
+  }
+});
+
+Deno.test("vps defers what proves that nothing was sent", async () => {
+  for (const status of [425, 429, 503]) {
+    assert.equal((await send(status, undefined)).outcome, "deferred");
+  }
+  const { gateway } = answered(429, { success: false, error: "slow down" }, {
+    "retry-after": "30",
+  });
+  assert.equal((await gateway.send(message, 1_000)).retryAfterSeconds, 30);
+});
+
+Deno.test("vps does not know of a send whose answer says neither yes nor no", async () => {
+  for (
+    const body of [undefined, null, 7, "ok", [], {}, { success: "yes" }, {
+      success: true,
+      accepted: false,
+    }]
+  ) {
+    assert.equal(
+      (await send(200, body)).outcome,
+      "unknown",
+      JSON.stringify(body),
+    );
+  }
 });
 
 Deno.test("vps asks for the status by the id of the attempt", async () => {
-  await withServer((socket) =>
-    socket.once("data", (bytes) => {
-      const found = bytes.toString().startsWith("GET /message-status?clientMessageId=id HTTP/1.1\r\n");
-      socket.end(httpAnswer(200, JSON.stringify({ found, status: "sent", messageId: "m" })));
-    }), async (url) => {
-    assert.deepEqual(await lookUp(url), { outcome: "sent", messageId: "m" });
+  const { gateway, requests } = answered(200, {
+    found: true,
+    status: "sent",
+    messageId: "m",
   });
+  assert.deepEqual(await gateway.lookUp(attempt, 1_000), {
+    outcome: "sent",
+    messageId: "m",
+  });
+  assert.equal(requests[0]?.method, "GET");
+  assert.equal(
+    requests[0]?.url,
+    "http://vps.test/base/message-status?clientMessageId=a%20b",
+  );
+  assert.equal(requests[0]?.headers.get("x-api-key"), "key");
 });
 
-Deno.test("vps leaves a question unanswered when the gateway is away, hangs or breaks", async () => {
-  assert.deepEqual(await lookUp(await deadUrl()), { outcome: "unanswered", errorCode: "connection_refused" });
-  await withServer(() => {}, async (url) => {
-    assert.deepEqual(await lookUp(url, 50), { outcome: "unanswered", errorCode: "timeout" });
+Deno.test("vps tells sent, failed and still in hand apart when it is asked", async () => {
+  assert.deepEqual(await ask(200, { found: true, status: "DELIVERED" }), {
+    outcome: "sent",
   });
-  await withServer(answering(httpAnswer(502, "")), async (url) => {
-    assert.deepEqual(await lookUp(url), { outcome: "unanswered", errorCode: "http_502" });
-  });
+  assert.deepEqual(
+    await ask(200, { found: true, status: "failed", error: "gone" }),
+    {
+      outcome: "failed",
+      errorCode: "rejected",
+      errorMessage: "gone",
+    },
+  );
+  for (
+    const status of ["queued", "processing", "pending", "something new", null]
+  ) {
+    assert.deepEqual(await ask(200, { found: true, status }), {
+      outcome: "accepted",
+    });
+  }
+});
+
+Deno.test("vps knows nothing of an attempt only when it says so", async () => {
+  for (const status of [200, 404]) {
+    assert.deepEqual(await ask(status, { found: false }), {
+      outcome: "not_found",
+    });
+  }
+  for (
+    const [status, body] of [
+      [200, {}],
+      [200, undefined],
+      [200, { found: "no" }],
+      [500, {}],
+      [401, {}],
+      [302, {}],
+    ]
+  ) {
+    assert.equal((await ask(Number(status), body)).outcome, "unanswered");
+  }
+});
+
+Deno.test("vps without a route for questions cannot be asked", async () => {
+  for (
+    const [status, body] of [[404, undefined], [404, {}], [501, undefined]]
+  ) {
+    assert.deepEqual(await ask(Number(status), body), {
+      outcome: "not_found",
+      asked: false,
+    });
+  }
 });
