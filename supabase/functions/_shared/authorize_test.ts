@@ -39,4 +39,6 @@ Deno.test("authorize answers other methods before it looks at the key", () => {
     const failure = authorize(new Request("http://f", { method }), environment(), "SECRET");
     assert.deepEqual(failure, { code: "method_not_allowed", headers: { allow: "POST" } });
   }
+  const put = authorize(new Request("http://f", { method: "PUT" }), environment(), "SECRET", "GET, POST");
+  assert.deepEqual(put, { code: "method_not_allowed", headers: { allow: "GET, POST" } });
 });

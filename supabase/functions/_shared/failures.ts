@@ -5,6 +5,7 @@
  */
 export const failures = {
   method_not_allowed: { status: 405, message: "This method is not allowed here; see the Allow header." },
+  forbidden: { status: 403, message: "Forbidden." },
   unauthorized: { status: 401, message: "Unauthorized." },
   unsupported_media_type: { status: 415, message: "Send the body as application/json, without a content encoding." },
   payload_too_large: { status: 413, message: "The body is too large; split it." },

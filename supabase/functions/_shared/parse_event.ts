@@ -1,10 +1,12 @@
 import type { z } from "zod";
 import type { Json } from "./database.types.ts";
+import { isObject } from "./is_object.ts";
+import { parseElement } from "./parse_element.ts";
 import type { ParsedEvent } from "./parsed_event.ts";
 import { storable } from "./storable.ts";
 
 /**
- * Reads one element of a webhook's body.
+ * Reads one element of a webhook's body that names its kind in `event`.
  *
  * An event that `known` does not list is valid and goes on whole: the database journals it. So does one that
  * `setAside` gives a reason for; its name is changed to say so, and to keep it from being counted now or at a replay.
@@ -27,14 +29,6 @@ export function parseEvent<Schema extends z.ZodType<Json>>(
   if (reason !== undefined) {
     return { ok: true, event: storable({ ...element, event: `${name} (${reason})` }) };
   }
-
-  const parsed = schema.safeParse(element);
-  if (parsed.success) return { ok: true, event: parsed.data };
-  const issue = parsed.error.issues[0];
-  const field = issue === undefined || issue.path.length === 0 ? "event" : issue.path.join(".");
-  return { ok: false, field, reason: issue?.message ?? "is malformed" };
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  const parsed = parseElement(element, schema, "event");
+  return parsed.ok ? { ok: true, event: parsed.value } : parsed;
 }

@@ -1,24 +1,22 @@
+import type { Counts } from "./counts.ts";
+import { countsResponse } from "./counts_response.ts";
 import type { Json } from "./database.types.ts";
 import type { Deps } from "./deps.ts";
+import type { EventSource } from "./event_source.ts";
 import { failureResponse } from "./failure_response.ts";
+import { hasMediaType } from "./has_media_type.ts";
+import { malformedEvent } from "./malformed_event.ts";
+import { MAX_EVENTS } from "./max_events.ts";
+import { parseJson } from "./parse_json.ts";
 import type { ParsedEvent } from "./parsed_event.ts";
-import { readText } from "./read_text.ts";
+import { readBody } from "./read_body.ts";
+import { refuseMalformed } from "./refuse_malformed.ts";
 import type { Result } from "./result.ts";
-import { storable } from "./storable.ts";
-
-/** Beyond this many an array is refused: what a body of 4 MB could still hold would pass the 2 s of CPU. */
-const MAX_EVENTS = 50_000;
-
-/** What is kept of a body that is no JSON. */
-const MAX_JOURNALED_TEXT = 8_192;
-
-/** Escapes of NUL and of surrogates, which `jsonb` may refuse. */
-const SUSPECT_ESCAPES = /\\u(?:0000|d[89a-f])/i;
 
 /** What is particular to one webhook. */
-export interface EventWebhook<Counts> {
+export interface EventWebhook {
   /** Its name in the journal. */
-  readonly source: "send_callback" | "receipt";
+  readonly source: EventSource;
   /** Reads one element of the body. */
   readonly parse: (element: unknown) => ParsedEvent;
   /** Hands the events to the database, all in one call. */
@@ -34,40 +32,30 @@ export interface EventWebhook<Counts> {
  * `{event: "malformed", reason, payload}` for the journal. A single event, or a body, that cannot be read is journaled
  * as well as may be and answered 400 with the field. Answers `{ok: true, ...counts}`.
  */
-export async function receiveEvents<Counts extends object>(
-  request: Request,
-  deps: Deps,
-  webhook: EventWebhook<Counts>,
-): Promise<Response> {
-  const text = await readText(request);
-  if (!text.ok) return failureResponse(text.failure);
-
-  let body: unknown;
-  try {
-    body = JSON.parse(text.value);
-  } catch {
-    await journal(deps, webhook.source, malformedEvent("malformed JSON", text.value.slice(0, MAX_JOURNALED_TEXT)));
-    return failureResponse({ code: "malformed_json" });
+export async function receiveEvents(request: Request, deps: Deps, webhook: EventWebhook): Promise<Response> {
+  if (!hasMediaType(request, "application/json")) {
+    await request.body?.cancel().catch(() => {});
+    return failureResponse({ code: "unsupported_media_type" });
   }
-  if (SUSPECT_ESCAPES.test(text.value)) body = storable(body);
+  const bytes = await readBody(request);
+  if (!bytes.ok) return failureResponse(bytes.failure);
+  const body = await parseJson(bytes.value, deps, webhook.source);
+  if (!body.ok) return failureResponse(body.failure);
 
-  if (!Array.isArray(body)) {
-    const parsed = webhook.parse(body);
-    if (!parsed.ok) {
-      const detail = `${parsed.field}: ${parsed.reason}`;
-      await journal(deps, webhook.source, malformedEvent(detail, body));
-      return failureResponse({ code: "malformed_event", detail });
-    }
-    return answer(await webhook.record([parsed.event]));
+  if (!Array.isArray(body.value)) {
+    const parsed = webhook.parse(body.value);
+    if (parsed.ok) return countsResponse(await webhook.record([parsed.event]));
+    const failure = { code: "malformed_event", detail: `${parsed.field}: ${parsed.reason}` } as const;
+    return countsResponse(await refuseMalformed(deps, webhook.source, failure, body.value));
   }
-  if (body.length === 0) return answer({ ok: true, value: webhook.none });
-  if (body.length > MAX_EVENTS) {
+  if (body.value.length === 0) return countsResponse({ ok: true, value: webhook.none });
+  if (body.value.length > MAX_EVENTS) {
     return failureResponse({ code: "payload_too_large", detail: `More than ${MAX_EVENTS} events; split them.` });
   }
 
   const events: Json[] = [];
   let malformed = 0;
-  for (const element of body) {
+  for (const element of body.value) {
     const parsed = webhook.parse(element);
     if (parsed.ok) {
       events.push(parsed.event);
@@ -76,21 +64,6 @@ export async function receiveEvents<Counts extends object>(
       events.push(malformedEvent(`${parsed.field}: ${parsed.reason}`, element));
     }
   }
-  if (malformed > 0) deps.log.warn("malformed_events", { malformed, of: body.length });
-  return answer(await webhook.record(events));
-}
-
-function answer<Counts extends object>(result: Result<Counts>): Response {
-  return result.ok ? Response.json({ ok: true, ...result.value }) : failureResponse(result.failure);
-}
-
-/** The form in which the journal keeps what could not be read. */
-function malformedEvent(reason: string, payload: unknown): Json {
-  return { event: "malformed", reason, payload: storable(payload) };
-}
-
-/** Best effort: whether it was kept changes nothing for the caller, and the log says when it was not. */
-async function journal(deps: Deps, source: string, payload: Json): Promise<void> {
-  const kept = await deps.rpc("journal_webhook_event", { p_source: source, p_reason: "malformed", p_payload: payload });
-  deps.log.warn("malformed_body", { journaled: kept.ok });
+  if (malformed > 0) deps.log.warn("malformed_events", { malformed, of: body.value.length });
+  return countsResponse(await webhook.record(events));
 }

@@ -25,7 +25,10 @@ const recorded = {
   timestamp: 1_720_000_000,
 };
 
-function deps(rpc: FakeRpc = answerCounts, environment = { WEBHOOK_SECRET_KEY: "right" }): FakeDeps {
+function deps(
+  rpc: FakeRpc = answerCounts,
+  environment: Record<string, string> = { WEBHOOK_SECRET_KEY: "right" },
+): FakeDeps {
   return fakeDeps({ environment, rpc });
 }
 
@@ -54,7 +57,7 @@ Deno.test("receipt webhook answers one receipt with the counts of one call", asy
   const { status, body, calls } = await answerTo(delivered);
   assert.equal(status, 200);
   assert.deepEqual(body, { ok: true, ...counts });
-  assert.deepEqual(calls, [{ name: "record_receipts", args: { p_receipts: [recorded] } }]);
+  assert.deepEqual(calls, [{ name: "record_receipts", args: { p_receipts: [recorded], p_source: "receipt" } }]);
 });
 
 Deno.test("receipt webhook records an array in one call, a malformed element along with the rest", async () => {
@@ -63,7 +66,7 @@ Deno.test("receipt webhook records an array in one call, a malformed element alo
   assert.equal(calls.length, 1);
   const reason = "messageId: is missing";
   const malformed = { event: "malformed", reason, payload: { event: "message_read" } };
-  assert.deepEqual(calls[0]?.args, { p_receipts: [recorded, malformed, recorded] });
+  assert.deepEqual(calls[0]?.args, { p_receipts: [recorded, malformed, recorded], p_source: "receipt" });
 });
 
 Deno.test("receipt webhook takes a missing, null, empty or blank reader for nobody", async () => {
@@ -135,7 +138,8 @@ Deno.test("receipt webhook refuses wrong keys 401, other methods 405, other type
   const cases: [number, Request][] = [
     [401, post(delivered, { "x-api-key": "wrong" })],
     [401, new Request("http://f", { method: "POST", body: "{}" })],
-    [405, new Request("http://f?hub.mode=subscribe")],
+    [405, new Request("http://f", { method: "HEAD" })],
+    [405, new Request("http://f", { method: "PUT", body: "{}", headers: { "x-hub-signature-256": "sha256=00" } })],
     [405, new Request("http://f", { method: "PUT", body: "{}" })],
     [415, post("a=b", { "content-type": "text/plain" })],
     [413, post(" ".repeat(4 * 1024 * 1024 + 1))],
@@ -145,6 +149,7 @@ Deno.test("receipt webhook refuses wrong keys 401, other methods 405, other type
     const given = deps();
     const response = await handle(request, given);
     assert.equal(response.status, status);
+    if (status === 405) assert.equal(response.headers.get("allow"), "GET, POST");
     const { error } = await response.json();
     assert.equal(typeof error.code, "string");
     assert.equal(typeof error.message, "string");
@@ -160,6 +165,32 @@ Deno.test("receipt webhook answers 503 with Retry-After when the database is awa
   await response.body?.cancel();
   const fault = await answerTo([delivered], deps(() => ({ ok: false, failure: { code: "internal" } })));
   assert.equal(fault.status, 500);
+});
+
+Deno.test("receipt webhook journals the one receipt that the database refuses, and records the rest", async () => {
+  const refused = { ...delivered, messageId: "refused" };
+  const given = deps((name, args) =>
+    name !== "journal_webhook_event" && JSON.stringify(args).includes("refused")
+      ? { ok: false, failure: { code: "internal" } }
+      : { ok: true, value: { recorded: 1, duplicates: 0, parked: 0, journaled: 0 } }
+  );
+  const { status, body, calls } = await answerTo([delivered, refused, delivered], given);
+  assert.equal(status, 200);
+  assert.equal(body.journaled, 1);
+  const journaled = calls.filter(({ name }) => name === "journal_webhook_event").map(({ args }) => args);
+  const payload = { ...recorded, messageId: "refused" };
+  assert.deepEqual(journaled, [{ p_source: "receipt", p_reason: "error", p_payload: payload }]);
+});
+
+Deno.test("receipt webhook asks a GET for the verify token, whatever key comes with it", async () => {
+  const environment = { WEBHOOK_SECRET_KEY: "right", WHATSAPP_VERIFY_TOKEN: "verify" };
+  const query = "hub.mode=subscribe&hub.challenge=42&hub.verify_token=";
+  for (const [token, status] of [["verify", 200], ["right", 403]] as const) {
+    const request = new Request(`http://f?${query}${token}`, { headers: { "x-api-key": "right" } });
+    const response = await handle(request, deps(answerCounts, environment));
+    assert.equal(response.status, status);
+    await response.body?.cancel();
+  }
 });
 
 Deno.test("receipt webhook never answers 5xx, whatever the body, and makes at most one call", async () => {

@@ -221,6 +221,25 @@ Deno.test("send callback answers 500 when the database answers something else th
   assert.ok(given.lines.some((line) => line.includes("unexpected_database_answer")));
 });
 
+Deno.test("send callback journals the one event that the database refuses, and records the rest", async () => {
+  const given = deps((name, args) =>
+    name !== "journal_webhook_event" && JSON.stringify(args).includes("refused")
+      ? { ok: false, failure: { code: "internal" } }
+      : { ok: true, value: counts }
+  );
+  const { status, body, calls } = await answerTo([sent, { ...sent, messageId: "refused" }, sent], given);
+  assert.equal(status, 200);
+  assert.equal(body.journaled, 1);
+  const journaled = calls.filter(({ name }) => name === "journal_webhook_event").map(({ args }) => args);
+  const payload = { ...recorded, messageId: "refused" };
+  assert.deepEqual(journaled, [{ p_source: "send_callback", p_reason: "error", p_payload: payload }]);
+});
+
+Deno.test("send callback answers 500 when the database refuses whatever it is given", async () => {
+  const { status } = await answerTo(sent, deps(() => ({ ok: false, failure: { code: "internal" } })));
+  assert.equal(status, 500);
+});
+
 Deno.test("send callback makes what the database gets storable: no NUL, no lone surrogate, no endless nesting", async () => {
   const deep = "[".repeat(100_000) + "]".repeat(100_000);
   const body = `[{"event":"odd","text":"a\\u0000b\\ud800","\\u0000":1},{"event":"deep","v":${deep}},${deep}]`;
