@@ -23,10 +23,7 @@ export type FilledMessage =
  * Each `{{name}}`, in every text of the content, is replaced by the variable of that name: a text, a number or a
  * boolean. A variable that is missing refuses the message: nobody gets one that is half filled.
  */
-export function fillMessage(
-  content: unknown,
-  variables: unknown,
-): FilledMessage {
+export function fillMessage(content: unknown, variables: unknown): FilledMessage {
   const shaped = shape(content);
   if (!shaped.ok) return shaped;
 
@@ -35,16 +32,10 @@ export function fillMessage(
   const message = fill(shaped.message, values, missing);
   if (missing.size > 0) {
     const names = [...missing].map((name) => `{{${name}}}`).join(", ");
-    return refuse(
-      "missing_variable",
-      `no value for ${names.slice(0, 400)} among the recipient's variables`,
-    );
+    return refuse("missing_variable", `no value for ${names.slice(0, 400)} among the recipient's variables`);
   }
   if (textMessage.safeParse(message).data?.text.trim() === "") {
-    return refuse(
-      "invalid_content",
-      "the message is empty once its variables are filled in",
-    );
+    return refuse("invalid_content", "the message is empty once its variables are filled in");
   }
   return { ok: true, message };
 }
@@ -55,16 +46,11 @@ const object = z.record(z.string(), z.unknown());
 function shape(content: unknown): FilledMessage {
   const parsed = object.safeParse(content);
   if (!parsed.success) {
-    return refuse(
-      "invalid_content",
-      "the campaign's content is not a JSON object",
-    );
+    return refuse("invalid_content", "the campaign's content is not a JSON object");
   }
   const { type, text, ...rest } = parsed.data;
   if (type === "template") return shapeTemplate(parsed.data);
-  const isText = type === "text" ||
-    (type === undefined &&
-      (text !== undefined || Object.keys(rest).length === 0));
+  const isText = type === "text" || (type === undefined && (text !== undefined || Object.keys(rest).length === 0));
   if (!isText) return { ok: true, message: storable(parsed.data) };
   if (typeof text === "string") {
     return { ok: true, message: { type: "text", text } };
@@ -77,33 +63,19 @@ function shape(content: unknown): FilledMessage {
 
 const template = z.looseObject({
   name: z.string().trim().min(1),
-  language: z.union([
-    z.string().trim().min(1).transform((code) => ({ code })),
-    z.looseObject({ code: z.string() }),
-  ]),
+  language: z.union([z.string().trim().min(1).transform((code) => ({ code })), z.looseObject({ code: z.string() })]),
 });
 const templateInShort = template.extend({
   components: z.array(z.unknown()).default([]),
   parameters: z.array(z.unknown()).optional(),
 });
 
-function shapeTemplate(
-  content: Readonly<Record<string, unknown>>,
-): FilledMessage {
+function shapeTemplate(content: Readonly<Record<string, unknown>>): FilledMessage {
   const isInShort = content.template === undefined;
   const parsed = isInShort ? writeOut(content) : template.safeParse(content.template).data;
   return parsed === undefined
-    ? refuse(
-      "invalid_content",
-      "the campaign's template lacks its name or its language, such as en_US",
-    )
-    : {
-      ok: true,
-      message: storable({
-        ...(isInShort ? { type: "template" } : content),
-        template: parsed,
-      }),
-    };
+    ? refuse("invalid_content", "the campaign's template lacks its name or its language, such as en_US")
+    : { ok: true, message: storable({ ...(isInShort ? { type: "template" } : content), template: parsed }) };
 }
 
 /** A template in short, in Meta's shape. */
@@ -124,19 +96,12 @@ function textParameter(value: unknown): unknown {
 const variable = /\{\{(.*?)\}\}/gs;
 
 /** A value with the variables of all its texts filled in. Names that have no value are added to `missing`. */
-function fill(
-  value: Json,
-  values: Readonly<Record<string, unknown>>,
-  missing: Set<string>,
-): Json {
+function fill(value: Json, values: Readonly<Record<string, unknown>>, missing: Set<string>): Json {
   if (typeof value === "string") {
     return value.replace(variable, (_match, inner: string) => {
       const name = inner.trim();
       const given = Object.hasOwn(values, name) ? values[name] : undefined;
-      if (
-        typeof given === "string" || typeof given === "number" ||
-        typeof given === "boolean"
-      ) return String(given);
+      if (typeof given === "string" || typeof given === "number" || typeof given === "boolean") return String(given);
       missing.add(name);
       return "";
     });
@@ -145,11 +110,7 @@ function fill(
   if (Array.isArray(value)) {
     return value.map((entry) => fill(entry, values, missing));
   }
-  return Object.fromEntries(
-    Object.entries(value).map((
-      [name, entry],
-    ) => [name, fill(entry ?? null, values, missing)]),
-  );
+  return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, fill(entry ?? null, values, missing)]));
 }
 
 function refuse(errorCode: string, errorMessage: string): FilledMessage {

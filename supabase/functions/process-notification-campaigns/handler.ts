@@ -14,10 +14,7 @@ import { readSettings, type Settings } from "./settings.ts";
  * gateway whether it is ready, or why not. Messages of a gateway that is not are left alone. While none is ready
  * nothing is claimed: campaigns are started and closed, and the answer is a 500.
  */
-export async function handle(
-  request: Request,
-  deps: ProcessorDeps,
-): Promise<Response> {
+export async function handle(request: Request, deps: ProcessorDeps): Promise<Response> {
   const refusal = authorize(request, deps.environment, "CRON_SECRET_KEY");
   if (refusal !== undefined) return failureResponse(refusal);
 
@@ -41,19 +38,10 @@ export async function handle(
   const elapsed = Math.round(deps.clock.now() - began);
   // a timer calls every few seconds: a run that found nothing to do is not worth a line
   if (!result.ok || Object.values(run.figures).some((figure) => figure > 0)) {
-    deps.log.info("run", {
-      ...run.figures,
-      elapsed_ms: elapsed,
-      ok: result.ok,
-    });
+    deps.log.info("run", { ...run.figures, elapsed_ms: elapsed, ok: result.ok });
   }
   return result.ok
-    ? Response.json({
-      ok: true,
-      ...result.value,
-      elapsed_ms: elapsed,
-      gateways: gateways.states,
-    })
+    ? Response.json({ ok: true, ...result.value, elapsed_ms: elapsed, gateways: gateways.states })
     : failureResponse(result.failure);
 }
 

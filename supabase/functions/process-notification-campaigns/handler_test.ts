@@ -27,10 +27,7 @@ interface Scene {
   /** Ids of sent SMS that nobody has reported on. */
   readonly silent?: readonly string[];
   /** Answers a request to the gateway. */
-  readonly gateway?: (
-    url: URL,
-    body: Record<string, string>,
-  ) => Response | Promise<Response>;
+  readonly gateway?: (url: URL, body: Record<string, string>) => Response | Promise<Response>;
   readonly environment?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
   /** Calls of the database that fail, by name. */
@@ -41,15 +38,8 @@ interface Scene {
 
 const accept = () => Response.json({ success: true, accepted: true });
 
-const cloudApi = {
-  WHATSAPP_CLOUD_API_URL: "http://meta.test",
-  WHATSAPP_ACCESS_TOKEN: "meta",
-};
-const twilio = {
-  TWILIO_API_URL: "http://twilio.test",
-  TWILIO_ACCOUNT_SID: "AC1",
-  TWILIO_AUTH_TOKEN: "twilio",
-};
+const cloudApi = { WHATSAPP_CLOUD_API_URL: "http://meta.test", WHATSAPP_ACCESS_TOKEN: "meta" };
+const twilio = { TWILIO_API_URL: "http://twilio.test", TWILIO_ACCOUNT_SID: "AC1", TWILIO_AUTH_TOKEN: "twilio" };
 
 /** A database of rows that are due or stale, a gateway, and a processor that is posted once. */
 function scene(options: Scene) {
@@ -63,11 +53,8 @@ function scene(options: Scene) {
   let underWay = 0;
   let mostUnderWay = 0;
   const sentTo: string[] = [];
-  const claimable = (
-    row: DueRow,
-    excluded: readonly string[],
-    gateways: readonly string[],
-  ) => !excluded.includes(row.session) && gateways.includes(row.gateway ?? "vps");
+  const claimable = (row: DueRow, excluded: readonly string[], gateways: readonly string[]) =>
+    !excluded.includes(row.session) && gateways.includes(row.gateway ?? "vps");
 
   const deps = fakeDeps({
     environment: {
@@ -95,12 +82,11 @@ function scene(options: Scene) {
       const given = JSON.parse(JSON.stringify(args ?? {}));
       switch (name) {
         case "claim_recipients": {
-          claims.push({
-            limit: given.p_limit,
-            excluded: given.p_exclude_sessions,
-          });
-          const rows = due.filter((row) => claimable(row, given.p_exclude_sessions, given.p_gateways))
-            .slice(0, given.p_limit);
+          claims.push({ limit: given.p_limit, excluded: given.p_exclude_sessions });
+          const rows = due.filter((row) => claimable(row, given.p_exclude_sessions, given.p_gateways)).slice(
+            0,
+            given.p_limit,
+          );
           for (const row of rows) due.splice(due.indexOf(row), 1);
           return { ok: true, value: rows.map(claimedRow) };
         }
@@ -131,15 +117,7 @@ function scene(options: Scene) {
         case "record_receipts": {
           assert.equal(given.p_source, "sms_delivery");
           receipts.push(...given.p_receipts);
-          return {
-            ok: true,
-            value: {
-              recorded: given.p_receipts.length,
-              duplicates: 0,
-              parked: 0,
-              journaled: 0,
-            },
-          };
+          return { ok: true, value: { recorded: given.p_receipts.length, duplicates: 0, parked: 0, journaled: 0 } };
         }
         case "sweep_webhook_events":
           return { ok: true, value: { expired: 0, deleted: 0 } };
@@ -147,10 +125,7 @@ function scene(options: Scene) {
           for (const result of given.p_results) {
             results.set(result.clientMessageId, result);
           }
-          return {
-            ok: true,
-            value: { recorded: given.p_results.length, superseded: 0 },
-          };
+          return { ok: true, value: { recorded: given.p_results.length, superseded: 0 } };
         }
         default:
           return { ok: true, value: 0 };
@@ -166,21 +141,11 @@ function scene(options: Scene) {
     deps,
     left: () => due.length,
     mostUnderWay: () => mostUnderWay,
-    outcomes: () =>
-      Object.fromEntries(
-        [...results].map(([id, result]) => [id, result.outcome]),
-      ),
+    outcomes: () => Object.fromEntries([...results].map(([id, result]) => [id, result.outcome])),
     run: async () => {
-      const request = new Request("http://f", {
-        method: "POST",
-        headers: { "x-api-key": options.key ?? "cron" },
-      });
+      const request = new Request("http://f", { method: "POST", headers: { "x-api-key": options.key ?? "cron" } });
       const response = await handle(request, { ...deps, slots });
-      return {
-        status: response.status,
-        headers: response.headers,
-        body: await response.json(),
-      };
+      return { status: response.status, headers: response.headers, body: await response.json() };
     },
   };
 }
@@ -249,10 +214,7 @@ Deno.test("processor records each answer of the gateway for what it proves", asy
     unknown: () => Promise.reject(new DOMException("late", "TimeoutError")),
   };
   const due = Object.keys(answers).map((id) => ({ id, session: "wa_1" }));
-  const it = scene({
-    due,
-    gateway: (_url, body) => answers[String(body.clientMessageId)]?.() ?? Response.error(),
-  });
+  const it = scene({ due, gateway: (_url, body) => answers[String(body.clientMessageId)]?.() ?? Response.error() });
   const { body } = await it.run();
   for (const outcome of Object.keys(answers)) {
     assert.equal(it.results.get(outcome)?.outcome, outcome);
@@ -267,10 +229,12 @@ Deno.test("processor fills in variables, and sends nothing where one is missing"
   const content = { type: "text", text: "Hi {{name}}" };
   const sent: unknown[] = [];
   const it = scene({
-    due: [
-      { id: "filled", session: "wa_1", content, variables: { name: "Ana" } },
-      { id: "missing", session: "wa_1", content, variables: {} },
-    ],
+    due: [{ id: "filled", session: "wa_1", content, variables: { name: "Ana" } }, {
+      id: "missing",
+      session: "wa_1",
+      content,
+      variables: {},
+    }],
     gateway: (_url, body) => {
       sent.push(body.message);
       return accept();
@@ -287,26 +251,9 @@ Deno.test("processor sends each message through its gateway", async () => {
     environment: { ...cloudApi, ...twilio },
     due: [
       { id: "group", session: "wa_1" },
-      {
-        id: "through-vps",
-        session: "wa_1",
-        channel: "whatsapp",
-        recipient: "91 98765 43210",
-      },
-      {
-        id: "through-meta",
-        session: "1065",
-        channel: "whatsapp",
-        gateway: "cloud-api",
-        recipient: "00919876543210",
-      },
-      {
-        id: "text",
-        session: "+14155550123",
-        channel: "sms",
-        gateway: "sms",
-        recipient: "919876543210@s.whatsapp.net",
-      },
+      { id: "through-vps", session: "wa_1", channel: "whatsapp", recipient: "91 98765 43210" },
+      { id: "through-meta", session: "1065", channel: "whatsapp", gateway: "cloud-api", recipient: "00919876543210" },
+      { id: "text", session: "+14155550123", channel: "sms", gateway: "sms", recipient: "919876543210@s.whatsapp.net" },
     ],
     gateway: (url, body) => {
       if (url.host === "meta.test") {
@@ -315,16 +262,11 @@ Deno.test("processor sends each message through its gateway", async () => {
       if (url.host === "twilio.test") {
         return Response.json({ sid: `SM${body.To}` }, { status: 201 });
       }
-      return Response.json({
-        success: true,
-        messageId: `vps.${body.groupJid}`,
-      });
+      return Response.json({ success: true, messageId: `vps.${body.groupJid}` });
     },
   });
   const { body } = await it.run();
-  const ids = Object.fromEntries(
-    [...it.results].map(([id, result]) => [id, result.messageId]),
-  );
+  const ids = Object.fromEntries([...it.results].map(([id, result]) => [id, result.messageId]));
   assert.deepEqual(ids, {
     "group": "vps.group@g.us",
     "through-vps": "vps.919876543210@s.whatsapp.net",
@@ -332,45 +274,26 @@ Deno.test("processor sends each message through its gateway", async () => {
     "text": "SM+919876543210",
   });
   assert.equal(body.sent, 4);
-  assert.deepEqual(body.gateways, {
-    vps: "ready",
-    "cloud-api": "ready",
-    sms: "ready",
-  });
+  assert.deepEqual(body.gateways, { vps: "ready", "cloud-api": "ready", sms: "ready" });
 });
 
 Deno.test("processor has the delivery of a message asked for later where its gateway can be asked", async () => {
   const sent: Scene = {
     environment: { ...cloudApi, ...twilio },
-    due: [
-      {
-        id: "meta",
-        session: "1065",
-        channel: "whatsapp",
-        gateway: "cloud-api",
-        recipient: "+919876543210",
-      },
-      {
-        id: "sms",
-        session: "+14155550123",
-        channel: "sms",
-        gateway: "sms",
-        recipient: "+919876543210",
-      },
-    ],
-    gateway: (url) =>
-      Response.json(
-        url.host === "meta.test" ? { messages: [{ id: "wamid.1" }] } : { sid: "SM1" },
-      ),
+    due: [{ id: "meta", session: "1065", channel: "whatsapp", gateway: "cloud-api", recipient: "+919876543210" }, {
+      id: "sms",
+      session: "+14155550123",
+      channel: "sms",
+      gateway: "sms",
+      recipient: "+919876543210",
+    }],
+    gateway: (url) => Response.json(url.host === "meta.test" ? { messages: [{ id: "wamid.1" }] } : { sid: "SM1" }),
   };
   const it = scene(sent);
   await it.run();
   assert.equal(it.results.get("sms")?.pollAfterSeconds, 600);
   assert.ok(!("pollAfterSeconds" in (it.results.get("meta") ?? {})));
-  const sooner = scene({
-    ...sent,
-    environment: { ...sent.environment, PROCESS_POLL_SECONDS: "30" },
-  });
+  const sooner = scene({ ...sent, environment: { ...sent.environment, PROCESS_POLL_SECONDS: "30" } });
   await sooner.run();
   assert.equal(sooner.results.get("sms")?.pollAfterSeconds, 30);
 });
@@ -378,22 +301,14 @@ Deno.test("processor has the delivery of a message asked for later where its gat
 Deno.test("processor skips a contact whose number cannot be one, says how to write it, and sends nothing", async () => {
   const it = scene({
     environment: twilio,
-    due: [
-      {
-        id: "whatsapp",
-        session: "wa_1",
-        channel: "whatsapp",
-        recipient: "09876543210",
-      },
-      {
-        id: "sms",
-        session: "+14155550123",
-        channel: "sms",
-        gateway: "sms",
-        recipient: "Ana",
-        content: {},
-      },
-    ],
+    due: [{ id: "whatsapp", session: "wa_1", channel: "whatsapp", recipient: "09876543210" }, {
+      id: "sms",
+      session: "+14155550123",
+      channel: "sms",
+      gateway: "sms",
+      recipient: "Ana",
+      content: {},
+    }],
   });
   const { body } = await it.run();
   assert.deepEqual(it.sentTo, []);
@@ -410,16 +325,13 @@ Deno.test("processor skips a contact whose number cannot be one, says how to wri
 Deno.test("processor claims for the gateways that are ready, and says why others are not", async () => {
   const it = scene({
     environment: { WHATSAPP_CLOUD_API_URL: "http://meta.test" },
-    due: [
-      { id: "group", session: "wa_1" },
-      {
-        id: "contact",
-        session: "1065",
-        channel: "whatsapp",
-        gateway: "cloud-api",
-        recipient: "+919876543210",
-      },
-    ],
+    due: [{ id: "group", session: "wa_1" }, {
+      id: "contact",
+      session: "1065",
+      channel: "whatsapp",
+      gateway: "cloud-api",
+      recipient: "+919876543210",
+    }],
   });
   const { status, body } = await it.run();
   assert.equal(status, 200);
@@ -434,10 +346,7 @@ Deno.test("processor claims for the gateways that are ready, and says why others
 });
 
 Deno.test("processor names the default senders of the gateways that are ready when it claims", async () => {
-  const defaults = {
-    WHATSAPP_PHONE_NUMBER_ID: "1065",
-    TWILIO_FROM: "+14155550123",
-  };
+  const defaults = { WHATSAPP_PHONE_NUMBER_ID: "1065", TWILIO_FROM: "+14155550123" };
   const claimOf = async (environment: Record<string, string>) => {
     const it = scene({ environment });
     await it.run();
@@ -446,10 +355,7 @@ Deno.test("processor names the default senders of the gateways that are ready wh
   };
   const all = await claimOf({ ...cloudApi, ...twilio, ...defaults });
   assert.deepEqual(all.p_gateways, ["vps", "cloud-api", "sms"]);
-  assert.deepEqual(all.p_default_senders, {
-    "cloud-api": "1065",
-    "sms": "+14155550123",
-  });
+  assert.deepEqual(all.p_default_senders, { "cloud-api": "1065", "sms": "+14155550123" });
   const one = await claimOf({ ...twilio, ...defaults });
   assert.deepEqual(one.p_gateways, ["vps", "sms"]);
   assert.deepEqual(one.p_default_senders, { "sms": "+14155550123" });
@@ -462,23 +368,10 @@ Deno.test("processor does not send through a gateway that it does not have, or w
   const rpc: typeof it.deps.rpc = async (name, args) => {
     const answer = await it.deps.rpc(name, args);
     if (name !== "claim_recipients" || it.claims.length > 1) return answer;
-    return {
-      ok: true,
-      value: [claimedRow(odd), {
-        ...claimedRow({ id: "none", session: "" }),
-        session_id: null,
-      }],
-    };
+    return { ok: true, value: [claimedRow(odd), { ...claimedRow({ id: "none", session: "" }), session_id: null }] };
   };
-  const request = new Request("http://f", {
-    method: "POST",
-    headers: { "x-api-key": "cron" },
-  });
-  const response = await handle(request, {
-    ...it.deps,
-    rpc,
-    slots: new SendSlots(),
-  });
+  const request = new Request("http://f", { method: "POST", headers: { "x-api-key": "cron" } });
+  const response = await handle(request, { ...it.deps, rpc, slots: new SendSlots() });
   await response.body?.cancel();
   assert.deepEqual(it.sentTo, []);
   assert.equal(it.results.get("odd")?.errorCode, "unsupported_gateway");
@@ -493,10 +386,7 @@ Deno.test("processor keeps within its bounds, in all and for each session", asyn
   let mostOfOne = 0;
   const it = scene({
     due,
-    environment: {
-      PROCESS_CONCURRENCY: "12",
-      PROCESS_SESSION_CONCURRENCY: "4",
-    },
+    environment: { PROCESS_CONCURRENCY: "12", PROCESS_SESSION_CONCURRENCY: "4" },
     gateway: async (_url, body) => {
       const session = String(body.sessionId);
       now.set(session, (now.get(session) ?? 0) + 1);
@@ -524,10 +414,7 @@ Deno.test("processor shares its bounds with a run beside it, and neither sends w
   });
   const answers = await Promise.all([it.run(), it.run(), it.run()]);
   assert.deepEqual(answers.map((answer) => answer.status), [200, 200, 200]);
-  assert.equal(
-    answers.reduce((sum, answer) => sum + answer.body.claimed, 0),
-    120,
-  );
+  assert.equal(answers.reduce((sum, answer) => sum + answer.body.claimed, 0), 120);
   assert.equal(it.sentTo.length, 120);
   assert.equal(new Set(it.sentTo).size, 120);
   assert.equal(it.results.size, 120);
@@ -538,26 +425,17 @@ Deno.test("processor sends the others' messages while one session hangs, and tak
   const hung = Promise.withResolvers<Response>();
   const it = scene({
     due: [...rows(50, "hung"), ...rows(100, "well")],
-    environment: {
-      PROCESS_CONCURRENCY: "16",
-      PROCESS_SESSION_CONCURRENCY: "4",
-      PROCESS_SEND_TIMEOUT_MS: "60000",
-    },
+    environment: { PROCESS_CONCURRENCY: "16", PROCESS_SESSION_CONCURRENCY: "4", PROCESS_SEND_TIMEOUT_MS: "60000" },
     gateway: (_url, body) => {
       if (body.sessionId === "hung") return hung.promise;
       // let go once the well session is through, which it can only be if nobody waits for the hung one
-      if (
-        it.sentTo.filter((sent) => sent.startsWith("/sendwell")).length === 100
-      ) hung.resolve(accept());
+      if (it.sentTo.filter((sent) => sent.startsWith("/sendwell")).length === 100) hung.resolve(accept());
       return accept();
     },
   });
   const before = new Promise<number>((resolve) => hung.promise.then(() => resolve(it.left())));
   await it.run();
-  assert.ok(
-    await before >= 46,
-    "rows of the hung session were claimed to wait",
-  );
+  assert.ok(await before >= 46, "rows of the hung session were claimed to wait");
   assert.equal(it.results.size, 150);
   assert.ok(it.claims.some((claim) => claim.excluded.includes("hung")));
 });
@@ -575,10 +453,7 @@ Deno.test("processor stops claiming when its time is spent, and still records wh
   });
   const { status, body } = await it.run();
   assert.equal(status, 200);
-  assert.ok(
-    body.claimed >= 50 && body.claimed <= 58,
-    `claimed ${body.claimed}`,
-  );
+  assert.ok(body.claimed >= 50 && body.claimed <= 58, `claimed ${body.claimed}`);
   assert.equal(it.results.size, body.claimed);
   assert.equal(it.left(), 1_000 - body.claimed);
 });
@@ -609,17 +484,10 @@ Deno.test("processor asks the gateway about stale attempts and records its answe
   };
   const it = scene({
     stale: Object.keys(answers),
-    gateway: (url) =>
-      answers[url.searchParams.get("clientMessageId") ?? ""]?.() ??
-        Response.error(),
+    gateway: (url) => answers[url.searchParams.get("clientMessageId") ?? ""]?.() ?? Response.error(),
   });
   const { body } = await it.run();
-  const outcomes = {
-    sent: "sent",
-    failed: "failed",
-    accepted: "accepted",
-    not_found: "not_found",
-  };
+  const outcomes = { sent: "sent", failed: "failed", accepted: "accepted", not_found: "not_found" };
   assert.deepEqual(it.outcomes(), outcomes);
   assert.equal(body.looked_up, 6);
   assert.equal(body.not_found, 1);
@@ -628,10 +496,7 @@ Deno.test("processor asks the gateway about stale attempts and records its answe
 
 Deno.test("processor asks about one batch and no more when nobody answers", async () => {
   const stale = Array.from({ length: 500 }, (_, i) => `id-${i}`);
-  const it = scene({
-    stale,
-    gateway: () => Promise.reject(new TypeError("fetch failed")),
-  });
+  const it = scene({ stale, gateway: () => Promise.reject(new TypeError("fetch failed")) });
   const { status, body } = await it.run();
   assert.equal(status, 200);
   assert.equal(body.looked_up, 32);
@@ -643,11 +508,7 @@ Deno.test("processor settles stale attempts at gateways that cannot be asked wit
   const it = scene({ stale: ["a", "b"], staleOf: "sms", environment: twilio });
   const { body } = await it.run();
   assert.deepEqual(it.sentTo, []);
-  assert.deepEqual(it.results.get("a"), {
-    clientMessageId: "a",
-    outcome: "not_found",
-    asked: false,
-  });
+  assert.deepEqual(it.results.get("a"), { clientMessageId: "a", outcome: "not_found", asked: false });
   assert.equal(body.not_found, 2);
 });
 
@@ -661,63 +522,42 @@ Deno.test("processor leaves stale attempts of a gateway that is not ready unansw
 Deno.test("processor asks about messages that nobody reported on, and records what is said", async () => {
   const states: Record<string, unknown> = {
     SM1: { status: "delivered", price: "-0.0075", price_unit: "USD" },
-    SM2: {
-      status: "undelivered",
-      error_code: 30003,
-      error_message: "unreachable",
-    },
+    SM2: { status: "undelivered", error_code: 30003, error_message: "unreachable" },
     SM3: { status: "sending" },
   };
   const it = scene({
     silent: ["SM1", "SM2", "SM3"],
     environment: twilio,
-    gateway: (url) =>
-      Response.json(
-        states[url.pathname.split("/").at(-1)?.replace(".json", "") ?? ""],
-      ),
+    gateway: (url) => Response.json(states[url.pathname.split("/").at(-1)?.replace(".json", "") ?? ""]),
   });
   const { body } = await it.run();
   assert.equal(body.polled, 3);
   const common = { reader: "sms", sessionId: "+14155550123" };
-  assert.deepEqual(it.receipts, [
-    {
-      ...common,
-      event: "message_delivered",
-      messageId: "SM1",
-      clientMessageId: "attempt-SM1",
-      cost: 0.0075,
-      currency: "USD",
-    },
-    {
-      ...common,
-      event: "message_failed",
-      messageId: "SM2",
-      clientMessageId: "attempt-SM2",
-      errorCode: "30003",
-      errorMessage: "unreachable",
-    },
-  ]);
+  assert.deepEqual(it.receipts, [{
+    ...common,
+    event: "message_delivered",
+    messageId: "SM1",
+    clientMessageId: "attempt-SM1",
+    cost: 0.0075,
+    currency: "USD",
+  }, {
+    ...common,
+    event: "message_failed",
+    messageId: "SM2",
+    clientMessageId: "attempt-SM2",
+    errorCode: "30003",
+    errorMessage: "unreachable",
+  }]);
 });
 
 Deno.test("processor asks about silent messages in bounded batches, and no more once a batch brought nothing", async () => {
   const silent = Array.from({ length: 100 }, (_, i) => `SM${i}`);
-  const answering = scene({
-    silent,
-    environment: twilio,
-    gateway: () => Response.json({ status: "delivered" }),
-  });
+  const answering = scene({ silent, environment: twilio, gateway: () => Response.json({ status: "delivered" }) });
   assert.equal((await answering.run()).body.polled, 100);
   assert.equal(answering.receipts.length, 100);
-  assert.ok(
-    answering.mostUnderWay() <= 32,
-    `${answering.mostUnderWay()} at once`,
-  );
+  assert.ok(answering.mostUnderWay() <= 32, `${answering.mostUnderWay()} at once`);
 
-  const away = scene({
-    silent,
-    environment: twilio,
-    gateway: () => Promise.reject(new TypeError("fetch failed")),
-  });
+  const away = scene({ silent, environment: twilio, gateway: () => Promise.reject(new TypeError("fetch failed")) });
   const { status, body } = await away.run();
   assert.equal(status, 200);
   assert.equal(body.polled, 32);
@@ -727,18 +567,11 @@ Deno.test("processor asks about silent messages in bounded batches, and no more 
 Deno.test("processor asks nobody about silent messages while no gateway is ready that could say", async () => {
   const it = scene({ silent: ["SM1"], environment: cloudApi });
   assert.equal((await it.run()).body.polled, 0);
-  assert.ok(
-    it.deps.calls.every((call) => call.name !== "claim_silent_messages"),
-  );
+  assert.ok(it.deps.calls.every((call) => call.name !== "claim_silent_messages"));
 });
 
 Deno.test("processor sends on when what a provider said cannot be recorded, and answers that failure", async () => {
-  for (
-    const [code, expected] of [["database_unavailable", 503], [
-      "internal",
-      500,
-    ]] as const
-  ) {
+  for (const [code, expected] of [["database_unavailable", 503], ["internal", 500]] as const) {
     const it = scene({
       silent: Array.from({ length: 100 }, (_, i) => `SM${i}`),
       due: rows(100),
@@ -748,13 +581,8 @@ Deno.test("processor sends on when what a provider said cannot be recorded, and 
     });
     assert.equal((await it.run()).status, expected);
     assert.equal(it.results.size, 100);
-    assert.equal(
-      it.deps.calls.filter((call) => call.name === "record_receipts").length,
-      1,
-    );
-    assert.ok(
-      it.deps.calls.some((call) => call.name === "sweep_webhook_events"),
-    );
+    assert.equal(it.deps.calls.filter((call) => call.name === "record_receipts").length, 1);
+    assert.ok(it.deps.calls.some((call) => call.name === "sweep_webhook_events"));
   }
 });
 
@@ -806,10 +634,7 @@ Deno.test("processor sends on while the gateway hangs on questions", async () =>
 });
 
 Deno.test("processor gives claims and renewals the lease that is set", async () => {
-  const it = scene({
-    due: rows(1),
-    environment: { PROCESS_LEASE_SECONDS: "7" },
-  });
+  const it = scene({ due: rows(1), environment: { PROCESS_LEASE_SECONDS: "7" } });
   await it.run();
   const claim = it.deps.calls.find((call) => call.name === "claim_recipients");
   assert.equal(JSON.parse(JSON.stringify(claim?.args)).p_lease, "7 seconds");
@@ -834,10 +659,7 @@ Deno.test("processor leaves rows alone that it got too late to send within their
 
 Deno.test("processor answers 503 when the database goes away, and still records what was under way", async () => {
   let claims = 0;
-  const away: Failure = {
-    code: "database_unavailable",
-    headers: { "retry-after": "5" },
-  };
+  const away: Failure = { code: "database_unavailable", headers: { "retry-after": "5" } };
   const it = scene({
     due: rows(100),
     failing: (name) => name === "claim_recipients" && ++claims > 2 ? away : undefined,
@@ -851,35 +673,19 @@ Deno.test("processor answers 503 when the database goes away, and still records 
 });
 
 Deno.test("processor claims nothing while no gateway is ready, and names the variable for the log", async () => {
-  for (
-    const variable of [
-      "WHATSAPP_VPS_URL",
-      "WHATSAPP_VPS_API_KEY",
-      "PROCESS_POLL_SECONDS",
-    ]
-  ) {
+  for (const variable of ["WHATSAPP_VPS_URL", "WHATSAPP_VPS_API_KEY", "PROCESS_POLL_SECONDS"]) {
     const value = variable === "PROCESS_POLL_SECONDS" ? "soon" : "";
     const it = scene({ due: rows(1), environment: { [variable]: value } });
-    await assert.rejects(
-      it.run(),
-      (error) => error instanceof EnvironmentError && error.variable === variable,
-    );
+    await assert.rejects(it.run(), (error) => error instanceof EnvironmentError && error.variable === variable);
     const names = it.deps.calls.map((call) => call.name);
-    assert.deepEqual(names, [
-      "start_due_campaigns",
-      "finalize_campaigns",
-      "fold_campaign_counters",
-    ]);
+    assert.deepEqual(names, ["start_due_campaigns", "finalize_campaigns", "fold_campaign_counters"]);
   }
 });
 
 Deno.test("processor refuses a wrong key 401 and another method 405, and touches nothing", async () => {
   const it = scene({ due: rows(1), key: "wrong" });
   assert.equal((await it.run()).status, 401);
-  const get = await handle(new Request("http://f"), {
-    ...it.deps,
-    slots: new SendSlots(),
-  });
+  const get = await handle(new Request("http://f"), { ...it.deps, slots: new SendSlots() });
   assert.equal(get.status, 405);
   assert.equal(get.headers.get("allow"), "POST");
   await get.body?.cancel();
@@ -893,54 +699,16 @@ Deno.test("processor writes no message, no key and no whole number or id to its 
     environment: { ...cloudApi, ...twilio },
     due: [
       { id, session: "wa_1", content },
-      {
-        id: "meta",
-        session: "1065",
-        channel: "whatsapp",
-        gateway: "cloud-api",
-        recipient: "+919876543210",
-        content,
-      },
-      {
-        id: "sms",
-        session: "+14155550123",
-        channel: "sms",
-        gateway: "sms",
-        recipient: "+919876543210",
-        content,
-      },
-      {
-        id: "skip",
-        session: "wa_1",
-        channel: "whatsapp",
-        recipient: "09876543210",
-        content,
-      },
+      { id: "meta", session: "1065", channel: "whatsapp", gateway: "cloud-api", recipient: "+919876543210", content },
+      { id: "sms", session: "+14155550123", channel: "sms", gateway: "sms", recipient: "+919876543210", content },
+      { id: "skip", session: "wa_1", channel: "whatsapp", recipient: "09876543210", content },
     ],
-    gateway: () =>
-      Response.json({ error: `very private: ${id}, +919876543210` }, {
-        status: 400,
-      }),
+    gateway: () => Response.json({ error: `very private: ${id}, +919876543210` }, { status: 400 }),
   });
   await it.run();
   const log = it.deps.lines.join("\n");
-  assert.equal(
-    it.deps.lines.filter((line) => line.includes("not_sent")).length,
-    4,
-  );
-  for (
-    const secret of [
-      "very private",
-      id,
-      "9876543210",
-      "14155550123",
-      "vps",
-      "cron",
-      "twilio",
-      "Bearer",
-      "Basic",
-    ]
-  ) {
+  assert.equal(it.deps.lines.filter((line) => line.includes("not_sent")).length, 4);
+  for (const secret of ["very private", id, "9876543210", "14155550123", "vps", "cron", "twilio", "Bearer", "Basic"]) {
     assert.ok(!log.includes(secret), secret);
   }
 });

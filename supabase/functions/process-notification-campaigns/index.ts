@@ -5,8 +5,5 @@ import { SendSlots } from "./send_slots.ts";
 const slots = new SendSlots();
 
 export default {
-  fetch: endpoint(
-    "process-notification-campaigns",
-    (request, deps) => handle(request, { ...deps, slots }),
-  ),
+  fetch: endpoint("process-notification-campaigns", (request, deps) => handle(request, { ...deps, slots })),
 };

@@ -21,11 +21,7 @@ Deno.test("phone number comes out in E.164 however it is written", () => {
       "919876543210@c.us",
     ]
   ) {
-    assert.equal(
-      normalizePhoneNumber(written),
-      "+919876543210",
-      JSON.stringify(written),
-    );
+    assert.equal(normalizePhoneNumber(written), "+919876543210", JSON.stringify(written));
   }
 });
 
@@ -43,10 +39,7 @@ Deno.test("phone number that no plan assigns yet is taken when its length is pos
 
 Deno.test("phone number of a former plan is taken, for WhatsApp still uses it", () => {
   assert.equal(normalizePhoneNumber("+52 1 55 1234 5678"), "+5215512345678");
-  assert.equal(
-    normalizePhoneNumber("5215512345678@s.whatsapp.net"),
-    "+5215512345678",
-  );
+  assert.equal(normalizePhoneNumber("5215512345678@s.whatsapp.net"), "+5215512345678");
   assert.equal(normalizePhoneNumber("22997123456"), "+22997123456");
   assert.equal(normalizePhoneNumber("+225 01 02 03 04"), "+22501020304");
 });
@@ -75,11 +68,7 @@ Deno.test("phone number is refused when it cannot be one", () => {
       "9".repeat(10_000),
     ]
   ) {
-    assert.equal(
-      normalizePhoneNumber(written),
-      undefined,
-      JSON.stringify(written.slice(0, 40)),
-    );
+    assert.equal(normalizePhoneNumber(written), undefined, JSON.stringify(written.slice(0, 40)));
   }
 });
 

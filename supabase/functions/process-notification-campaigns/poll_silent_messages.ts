@@ -4,12 +4,14 @@ import { parseAnswer } from "../_shared/parse_answer.ts";
 import type { Result } from "../_shared/result.ts";
 import type { Gateway } from "./gateways/gateway.ts";
 
-const silentMessages = z.array(z.object({
-  client_message_id: z.string(),
-  message_id: z.string(),
-  gateway: z.string(),
-  session_id: z.string().nullable(),
-}));
+const silentMessages = z.array(
+  z.object({
+    client_message_id: z.string(),
+    message_id: z.string(),
+    gateway: z.string(),
+    session_id: z.string().nullable(),
+  }),
+);
 
 /** Messages asked about at once. */
 const BATCH_SIZE = 32;
@@ -33,40 +35,19 @@ export async function pollSilentMessages(
 ): Promise<Result<Poll>> {
   const names = [...gateways].filter(([, gateway]) => gateway.report !== undefined).map(([name]) => name);
   if (names.length === 0) return { ok: true, value: { asked: 0, answered: 0 } };
-  const claimed = await deps.rpc("claim_silent_messages", {
-    p_limit: BATCH_SIZE,
-    p_gateways: names,
-  });
-  const messages = parseAnswer(
-    claimed,
-    silentMessages,
-    "claim_silent_messages",
-    deps.log,
-  );
+  const claimed = await deps.rpc("claim_silent_messages", { p_limit: BATCH_SIZE, p_gateways: names });
+  const messages = parseAnswer(claimed, silentMessages, "claim_silent_messages", deps.log);
   if (!messages.ok) return messages;
 
   const answers = await Promise.all(messages.value.map(async (message) => {
-    const receipt = await gateways.get(message.gateway)?.report?.(
-      message.message_id,
-      timeoutMs,
-    );
+    const receipt = await gateways.get(message.gateway)?.report?.(message.message_id, timeoutMs);
     if (receipt === undefined) return [];
-    return [{
-      ...receipt,
-      clientMessageId: message.client_message_id,
-      sessionId: message.session_id,
-    }];
+    return [{ ...receipt, clientMessageId: message.client_message_id, sessionId: message.session_id }];
   }));
   const receipts = answers.flat();
   if (receipts.length > 0) {
-    const recorded = await deps.rpc("record_receipts", {
-      p_receipts: receipts,
-      p_source: "sms_delivery",
-    });
+    const recorded = await deps.rpc("record_receipts", { p_receipts: receipts, p_source: "sms_delivery" });
     if (!recorded.ok) return recorded;
   }
-  return {
-    ok: true,
-    value: { asked: messages.value.length, answered: receipts.length },
-  };
+  return { ok: true, value: { asked: messages.value.length, answered: receipts.length } };
 }

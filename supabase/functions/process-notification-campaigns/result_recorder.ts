@@ -86,9 +86,7 @@ export class ResultRecorder {
 
   async #record(batch: SendResult[]): Promise<void> {
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-      const recorded = await this.#rpc("record_send_results", {
-        p_results: batch,
-      });
+      const recorded = await this.#rpc("record_send_results", { p_results: batch });
       if (recorded.ok) return;
       if (recorded.failure.code !== "database_unavailable") {
         if (batch.length === 1) break;

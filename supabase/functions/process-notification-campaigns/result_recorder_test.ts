@@ -4,34 +4,22 @@ import { FakeClock, ImpatientClock } from "../_shared/fake_clock.ts";
 import { fakeDeps } from "../_shared/fake_deps.ts";
 import { ResultRecorder } from "./result_recorder.ts";
 
-const result = (
-  id: number,
-) => ({ clientMessageId: `id-${id}`, outcome: "accepted" } as const);
+const result = (id: number) => ({ clientMessageId: `id-${id}`, outcome: "accepted" } as const);
 const unavailable: Failure = { code: "database_unavailable" };
 
 /** A recorder over a database that answers as told; `batches` are the ids of each call. */
-function recorder(
-  answer: (ids: string[]) => Failure | undefined,
-  clock = new ImpatientClock(),
-) {
+function recorder(answer: (ids: string[]) => Failure | undefined, clock = new ImpatientClock()) {
   const batches: string[][] = [];
   const deps = fakeDeps({
     clock,
     rpc: (_name, args) => {
-      const ids = JSON.parse(JSON.stringify(args)).p_results.map((
-        r: { clientMessageId: string },
-      ) => r.clientMessageId);
+      const ids = JSON.parse(JSON.stringify(args)).p_results.map((r: { clientMessageId: string }) => r.clientMessageId);
       batches.push(ids);
       const failure = answer(ids);
       return failure === undefined ? { ok: true, value: {} } : { ok: false, failure };
     },
   });
-  return {
-    recorder: new ResultRecorder(deps.rpc, clock, deps.log),
-    batches,
-    lines: deps.lines,
-    clock,
-  };
+  return { recorder: new ResultRecorder(deps.rpc, clock, deps.log), batches, lines: deps.lines, clock };
 }
 
 Deno.test("result recorder records in batches of a hundred", async () => {

@@ -81,12 +81,7 @@ export class Run {
    * @param gateways Those that are ready, by name.
    * @param stop Ends the run early: the isolate is about to be retired.
    */
-  constructor(
-    deps: ProcessorDeps,
-    settings: Settings,
-    gateways: ReadonlyMap<string, Gateway>,
-    stop: AbortSignal,
-  ) {
+  constructor(deps: ProcessorDeps, settings: Settings, gateways: ReadonlyMap<string, Gateway>, stop: AbortSignal) {
     this.#deps = deps;
     this.#settings = settings;
     this.#gateways = gateways;
@@ -117,8 +112,7 @@ export class Run {
   }
 
   get #over(): boolean {
-    return this.#failure !== undefined || this.#stop.aborted ||
-      this.#deps.clock.now() >= this.#deadline;
+    return this.#failure !== undefined || this.#stop.aborted || this.#deps.clock.now() >= this.#deadline;
   }
 
   /** Grows with everything that may have made a row due. */
@@ -153,12 +147,7 @@ export class Run {
       p_default_senders: this.#defaultSenders,
       ...(leaseSeconds === undefined ? {} : { p_lease: `${leaseSeconds} seconds` }),
     });
-    const rows = parseAnswer(
-      answer,
-      z.array(claimedRow),
-      "claim_recipients",
-      this.#deps.log,
-    );
+    const rows = parseAnswer(answer, z.array(claimedRow), "claim_recipients", this.#deps.log);
     if (!rows.ok) {
       this.#failure ??= rows.failure;
       return 0;
@@ -190,22 +179,14 @@ export class Run {
   async #send(row: ClaimedRow, claimedAt: number): Promise<void> {
     // a send takes up to half the lease; one that starts in its second half could outlive it
     const waited = this.#deps.clock.now() - claimedAt;
-    if (
-      this.#settings.leaseSeconds !== undefined &&
-      waited > this.#settings.leaseSeconds * 500
-    ) {
+    if (this.#settings.leaseSeconds !== undefined && waited > this.#settings.leaseSeconds * 500) {
       this.figures.late++;
       return;
     }
     const outcome = await this.#outcome(row);
     this.figures[outcome.outcome]++;
     if (outcome.outcome !== "accepted" && outcome.outcome !== "sent") {
-      this.#describe(
-        "not_sent",
-        row.campaign_id,
-        row.client_message_id,
-        outcome,
-      );
+      this.#describe("not_sent", row.campaign_id, row.client_message_id, outcome);
     }
     this.#record(row, outcome);
   }
@@ -214,35 +195,19 @@ export class Run {
     const gateway = this.#gateways.get(row.gateway);
     if (gateway === undefined) {
       const errorMessage = `this version of the processor has no gateway ${row.gateway}`;
-      return {
-        outcome: "deferred",
-        errorCode: "unsupported_gateway",
-        errorMessage,
-      };
+      return { outcome: "deferred", errorCode: "unsupported_gateway", errorMessage };
     }
     if (row.session_id === null) {
-      return {
-        outcome: "deferred",
-        errorCode: "no_session",
-        errorMessage: "no active session can send this message",
-      };
+      return { outcome: "deferred", errorCode: "no_session", errorMessage: "no active session can send this message" };
     }
     const recipient = row.channel === "whatsapp_group" ? row.recipient : normalizePhoneNumber(row.recipient);
     if (recipient === undefined) {
       const errorMessage = "the recipient is not a phone number; write it with its country code, such as +14155550123";
-      return {
-        outcome: "skipped",
-        errorCode: "invalid_phone_number",
-        errorMessage,
-      };
+      return { outcome: "skipped", errorCode: "invalid_phone_number", errorMessage };
     }
     const filled = fillMessage(row.content, row.variables);
     if (!filled.ok) {
-      return {
-        outcome: "failed",
-        errorCode: filled.errorCode,
-        errorMessage: filled.errorMessage,
-      };
+      return { outcome: "failed", errorCode: filled.errorCode, errorMessage: filled.errorMessage };
     }
     const message = {
       clientMessageId: row.client_message_id,
@@ -260,37 +225,20 @@ export class Run {
    */
   async #lookUpStale(): Promise<void> {
     while (!this.#over && !this.#lookUpsEnded) {
-      const answer = await this.#deps.rpc("claim_stale_attempts", {
-        p_limit: LOOK_UPS,
-      });
-      const rows = parseAnswer(
-        answer,
-        z.array(staleRow),
-        "claim_stale_attempts",
-        this.#deps.log,
-      );
+      const answer = await this.#deps.rpc("claim_stale_attempts", { p_limit: LOOK_UPS });
+      const rows = parseAnswer(answer, z.array(staleRow), "claim_stale_attempts", this.#deps.log);
       if (!rows.ok) {
         this.#failure ??= rows.failure;
         return;
       }
       if (rows.value.length === 0) return;
-      const answers = await Promise.all(
-        rows.value.map(async (row) => ({
-          row,
-          outcome: await this.#lookUp(row),
-        })),
-      );
+      const answers = await Promise.all(rows.value.map(async (row) => ({ row, outcome: await this.#lookUp(row) })));
       let unanswered = 0;
       for (const { row, outcome } of answers) {
         this.figures.looked_up++;
         if (outcome.outcome === "unanswered") {
           unanswered++;
-          this.#describe(
-            "gateway_not_asked",
-            row.campaign_id,
-            row.client_message_id,
-            outcome,
-          );
+          this.#describe("gateway_not_asked", row.campaign_id, row.client_message_id, outcome);
           continue;
         }
         if (outcome.outcome === "not_found") this.figures.not_found++;
@@ -306,22 +254,14 @@ export class Run {
     if (gateway === undefined) {
       return { outcome: "unanswered", errorCode: "gateway_not_ready" };
     }
-    const attempt = {
-      clientMessageId: row.client_message_id,
-      sessionId: row.session_id,
-      recipient: row.recipient,
-    };
+    const attempt = { clientMessageId: row.client_message_id, sessionId: row.session_id, recipient: row.recipient };
     return await gateway.lookUp(attempt, this.#settings.lookUpTimeoutMs);
   }
 
   /** Asks about messages that nobody reported on until there are none, or until a whole batch brought nothing. */
   async #pollSilent(): Promise<void> {
     while (!this.#over && !this.#pollsEnded) {
-      const poll = await pollSilentMessages(
-        this.#deps,
-        this.#gateways,
-        this.#settings.lookUpTimeoutMs,
-      );
+      const poll = await pollSilentMessages(this.#deps, this.#gateways, this.#settings.lookUpTimeoutMs);
       if (!poll.ok) {
         // no reason to stop sending; the answer says it at the end
         this.#pollFailure = poll.failure;
@@ -335,14 +275,10 @@ export class Run {
     }
   }
 
-  #record(
-    row: Pick<ClaimedRow, "client_message_id" | "gateway">,
-    outcome: Outcome | NotFound,
-  ): void {
+  #record(row: Pick<ClaimedRow, "client_message_id" | "gateway">, outcome: Outcome | NotFound): void {
     const { leaseSeconds, pollAfterSeconds } = this.#settings;
     const renews = outcome.outcome === "accepted" && leaseSeconds !== undefined;
-    const canBePolled = outcome.outcome === "sent" &&
-      this.#gateways.get(row.gateway)?.report !== undefined;
+    const canBePolled = outcome.outcome === "sent" && this.#gateways.get(row.gateway)?.report !== undefined;
     this.#recorder.add({
       clientMessageId: row.client_message_id,
       ...outcome,
@@ -354,24 +290,16 @@ export class Run {
   /** With nothing under way: records everything, lets go of rows that nobody could ask about, closes campaigns. */
   async #settle(): Promise<void> {
     await this.#recorder.drain();
-    this.figures.recovered += await this.#count("recover_stale_recipients", {
-      p_asked_at_least: GIVE_UP_AFTER_ASKING,
-    });
+    this.figures.recovered += await this.#count("recover_stale_recipients", { p_asked_at_least: GIVE_UP_AFTER_ASKING });
     this.figures.completed += await this.#count("finalize_campaigns");
   }
 
   /** Waits for what is under way, each part of which ends by itself, and records it, whatever has failed before. */
   async #finish(): Promise<void> {
     const cancel = new AbortController();
-    const longest = Math.max(this.#settings.sendTimeoutMs, this.#settings.lookUpTimeoutMs) +
-      5_000;
-    const ended = Promise.all([...this.#inFlight, ...this.#questions]).then(
-      () => true,
-    );
-    const inTime = await Promise.race([
-      ended,
-      this.#deps.clock.sleep(longest, cancel.signal).then(() => false),
-    ]);
+    const longest = Math.max(this.#settings.sendTimeoutMs, this.#settings.lookUpTimeoutMs) + 5_000;
+    const ended = Promise.all([...this.#inFlight, ...this.#questions]).then(() => true);
+    const inTime = await Promise.race([ended, this.#deps.clock.sleep(longest, cancel.signal).then(() => false)]);
     cancel.abort();
     if (!inTime) {
       this.#deps.log.error("sends_abandoned", { count: this.#inFlight.size });
@@ -389,32 +317,21 @@ export class Run {
   async #somethingHappens(): Promise<void> {
     const cancel = new AbortController();
     const wait = this.#deps.clock.sleep(
-      Math.min(
-        IDLE_POLL_MS,
-        Math.max(this.#deadline - this.#deps.clock.now(), 0),
-      ),
+      Math.min(IDLE_POLL_MS, Math.max(this.#deadline - this.#deps.clock.now(), 0)),
       AbortSignal.any([cancel.signal, this.#stop]),
     );
     await Promise.race([wait, this.#deps.slots.released(), ...this.#questions]);
     cancel.abort();
   }
 
-  async #count<Name extends FunctionName>(
-    name: Name,
-    args?: Arguments<Name>,
-  ): Promise<number> {
+  async #count<Name extends FunctionName>(name: Name, args?: Arguments<Name>): Promise<number> {
     const count = await callCount(this.#deps, name, args);
     if (count.ok) return count.value;
     this.#failure ??= count.failure;
     return 0;
   }
 
-  #describe(
-    event: string,
-    campaign: string,
-    clientMessageId: string,
-    outcome: Outcome | LookUpOutcome,
-  ): void {
+  #describe(event: string, campaign: string, clientMessageId: string, outcome: Outcome | LookUpOutcome): void {
     if (this.#described++ >= MAX_DESCRIBED) return;
     this.#deps.log.warn(event, {
       campaign_id: campaign,

@@ -25,31 +25,24 @@ Deno.test("send slots leave no room beyond the total", () => {
 Deno.test("send slots are never overrun, whichever sessions the claimed rows are of", () => {
   const limits = { total: 7, perSession: 3 };
   const sessions = ["a", "b", "c", "d"];
-  fc.assert(
-    fc.property(
-      fc.array(fc.tuple(fc.constantFrom(...sessions), fc.boolean())),
-      (steps) => {
-        const slots = new SendSlots();
-        const taken = new Map<string, number>();
-        for (const [session, release] of steps) {
-          const now = taken.get(session) ?? 0;
-          if (release && now > 0) {
-            slots.release(session);
-            taken.set(session, now - 1);
-            continue;
-          }
-          const { limit, excluded } = slots.plan(limits);
-          if (excluded.includes(session)) continue;
-          for (let i = 0; i < limit; i++) {
-            slots.take(session);
-          }
-          taken.set(session, now + limit);
-          assert.ok((taken.get(session) ?? 0) <= limits.perSession);
-          assert.ok(slots.taken <= limits.total);
-        }
-      },
-    ),
-  );
+  fc.assert(fc.property(fc.array(fc.tuple(fc.constantFrom(...sessions), fc.boolean())), (steps) => {
+    const slots = new SendSlots();
+    const taken = new Map<string, number>();
+    for (const [session, release] of steps) {
+      const now = taken.get(session) ?? 0;
+      if (release && now > 0) {
+        slots.release(session);
+        taken.set(session, now - 1);
+        continue;
+      }
+      const { limit, excluded } = slots.plan(limits);
+      if (excluded.includes(session)) continue;
+      for (let i = 0; i < limit; i++) slots.take(session);
+      taken.set(session, now + limit);
+      assert.ok((taken.get(session) ?? 0) <= limits.perSession);
+      assert.ok(slots.taken <= limits.total);
+    }
+  }));
 });
 
 Deno.test("send slots wake whoever waits for one", async () => {

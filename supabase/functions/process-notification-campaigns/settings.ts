@@ -23,17 +23,12 @@ export function readSettings(environment: Environment): Settings {
   const leaseSeconds = environment.integer("PROCESS_LEASE_SECONDS", 1, 86_400);
   const sendTimeoutMs = environment.integer("PROCESS_SEND_TIMEOUT_MS", 100, 120_000) ?? 30_000;
   return {
-    budgetMs: environment.integer("PROCESS_TIME_BUDGET_MS", 0, 350_000) ??
-      50_000,
+    budgetMs: environment.integer("PROCESS_TIME_BUDGET_MS", 0, 350_000) ?? 50_000,
     leaseSeconds,
     // a send must end within its lease, or another run would ask about it, and send again, while it is still under way
-    sendTimeoutMs: Math.min(
-      sendTimeoutMs,
-      ((leaseSeconds ?? DEFAULT_LEASE_SECONDS) * 1000) / 2,
-    ),
+    sendTimeoutMs: Math.min(sendTimeoutMs, ((leaseSeconds ?? DEFAULT_LEASE_SECONDS) * 1000) / 2),
     lookUpTimeoutMs: LOOK_UP_TIMEOUT_MS,
-    pollAfterSeconds: environment.integer("PROCESS_POLL_SECONDS", 1, 86_400) ??
-      600,
+    pollAfterSeconds: environment.integer("PROCESS_POLL_SECONDS", 1, 86_400) ?? 600,
     slots: {
       total: environment.integer("PROCESS_CONCURRENCY", 1, 1_000) ?? 64,
       perSession: environment.integer("PROCESS_SESSION_CONCURRENCY", 1, 1_000) ?? 8,

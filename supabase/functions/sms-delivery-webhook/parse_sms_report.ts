@@ -6,12 +6,10 @@ import type { ParsedEvent } from "../_shared/parsed_event.ts";
 import { storable } from "../_shared/storable.ts";
 import { SMS_READER } from "./sms_reader.ts";
 
-const EVENTS: ReadonlyMap<unknown, string> = new Map([
-  ["sent", "message_sent"],
-  ["delivered", "message_delivered"],
-  ["undelivered", "message_failed"],
-  ["failed", "message_failed"],
-]);
+const EVENTS: ReadonlyMap<unknown, string> = new Map([["sent", "message_sent"], ["delivered", "message_delivered"], [
+  "undelivered",
+  "message_failed",
+], ["failed", "message_failed"]]);
 
 const schema = z.object({
   messageId: eventFields.requiredId,

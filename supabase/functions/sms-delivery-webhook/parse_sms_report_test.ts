@@ -21,12 +21,10 @@ Deno.test("report becomes a receipt of the SMS", () => {
 
 Deno.test("report of a failure keeps its code and its reason", () => {
   const failed = { ...receipt, event: "message_failed", errorCode: null };
-  const reasons: [object, object][] = [
-    [{}, {}],
-    [{ errorCode: 30_003 }, { errorCode: "30003" }],
-    [{ errorCode: "30003", errorMessage: "Unreachable" }, { errorCode: "30003", errorMessage: "Unreachable" }],
-    [{ errorCode: {}, errorMessage: [] }, {}],
-  ];
+  const reasons: [object, object][] = [[{}, {}], [{ errorCode: 30_003 }, { errorCode: "30003" }], [{
+    errorCode: "30003",
+    errorMessage: "Unreachable",
+  }, { errorCode: "30003", errorMessage: "Unreachable" }], [{ errorCode: {}, errorMessage: [] }, {}]];
   for (const status of ["undelivered", "failed"]) {
     for (const [given, expected] of reasons) {
       const event = { ...failed, errorMessage: status, ...expected };

@@ -12,9 +12,7 @@ const text = z.string().trim().min(1);
 export const answerFields = {
   id: orNull(text.max(MAX_ID)),
   /** Codes come as numbers and as texts. */
-  code: orNull(
-    z.union([text, z.number().transform(String)]).transform((code) => code.slice(0, MAX_CODE)),
-  ),
+  code: orNull(z.union([text, z.number().transform(String)]).transform((code) => code.slice(0, MAX_CODE))),
   words: orNull(text.transform((words) => words.slice(0, MAX_WORDS))),
   flag: orNull(z.boolean()),
 } as const;

@@ -37,11 +37,7 @@ export async function askGateway(
     redirect: "manual",
     signal: AbortSignal.timeout(timeoutMs),
   });
-  return {
-    status: response.status,
-    retryAfter: response.headers.get("retry-after"),
-    body: await readJson(response),
-  };
+  return { status: response.status, retryAfter: response.headers.get("retry-after"), body: await readJson(response) };
 }
 
 /** The body as JSON; undefined when it is too long or no JSON. Throws when the connection breaks or time is up. */

@@ -2,12 +2,7 @@
 export interface FetchFailure {
   /** `no`: the connection was never made, so nothing was sent. `perhaps`: nothing proves either. */
   readonly received: "no" | "perhaps";
-  readonly code:
-    | "connection_refused"
-    | "unknown_host"
-    | "connection_failed"
-    | "timeout"
-    | "connection_lost";
+  readonly code: "connection_refused" | "unknown_host" | "connection_failed" | "timeout" | "connection_lost";
   readonly message: string;
 }
 
@@ -21,40 +16,19 @@ export interface FetchFailure {
 export function classifyFetchError(thrown: unknown): FetchFailure {
   const text = messages(thrown);
   if (/TimeoutError|AbortError/.test(text)) {
-    return {
-      received: "perhaps",
-      code: "timeout",
-      message: "the gateway did not answer in time",
-    };
+    return { received: "perhaps", code: "timeout", message: "the gateway did not answer in time" };
   }
-  const connecting = /client error \(Connect\)|error trying to connect|ECONNREFUSED|ENOTFOUND|EAI_AGAIN/
-    .test(text);
+  const connecting = /client error \(Connect\)|error trying to connect|ECONNREFUSED|ENOTFOUND|EAI_AGAIN/.test(text);
   if (!connecting) {
-    return {
-      received: "perhaps",
-      code: "connection_lost",
-      message: "the connection was lost before an answer came",
-    };
+    return { received: "perhaps", code: "connection_lost", message: "the connection was lost before an answer came" };
   }
   if (/dns error|ENOTFOUND|EAI_AGAIN/.test(text)) {
-    return {
-      received: "no",
-      code: "unknown_host",
-      message: "the gateway's host name could not be resolved",
-    };
+    return { received: "no", code: "unknown_host", message: "the gateway's host name could not be resolved" };
   }
   if (/connection refused|ECONNREFUSED/i.test(text)) {
-    return {
-      received: "no",
-      code: "connection_refused",
-      message: "the gateway refused the connection",
-    };
+    return { received: "no", code: "connection_refused", message: "the gateway refused the connection" };
   }
-  return {
-    received: "no",
-    code: "connection_failed",
-    message: "no connection to the gateway could be made",
-  };
+  return { received: "no", code: "connection_failed", message: "no connection to the gateway could be made" };
 }
 
 /** Names, codes and messages of an error and of its causes. */
@@ -62,11 +36,7 @@ function messages(thrown: unknown): string {
   const parts: string[] = [];
   let error: unknown = thrown;
   for (let depth = 0; depth < 5 && error instanceof Error; depth++) {
-    parts.push(
-      error.name,
-      error.message,
-      "code" in error ? String(error.code) : "",
-    );
+    parts.push(error.name, error.message, "code" in error ? String(error.code) : "");
     error = error.cause;
   }
   return parts.join(" ");

@@ -28,18 +28,12 @@ export const cloudApi: GatewayDefinition = {
     const headers = { authorization: `Bearer ${environment.required(TOKEN)}` };
     const defaultSender = environment.optional(DEFAULT_SENDER);
     if (defaultSender !== undefined && !/^[\w-]+$/.test(defaultSender)) {
-      throw new EnvironmentError(
-        DEFAULT_SENDER,
-        "must be the id of a phone number, not the number itself",
-      );
+      throw new EnvironmentError(DEFAULT_SENDER, "must be the id of a phone number, not the number itself");
     }
     return {
       ...(defaultSender === undefined ? {} : { defaultSender }),
 
-      async send(
-        { clientMessageId, channel, sessionId, recipient, message },
-        timeoutMs,
-      ) {
+      async send({ clientMessageId, channel, sessionId, recipient, message }, timeoutMs) {
         const sender = PHONE_NUMBER_ID.test(sessionId) ? sessionId : defaultSender;
         if (sender === undefined) {
           const errorMessage = `the session is no phone number id, and ${DEFAULT_SENDER} is not set`;
@@ -53,17 +47,9 @@ export const cloudApi: GatewayDefinition = {
           to: recipient,
           biz_opaque_callback_data: clientMessageId,
         };
-        const body = new Blob([JSON.stringify(content)], {
-          type: "application/json",
-        });
+        const body = new Blob([JSON.stringify(content)], { type: "application/json" });
         const messages = `${url}/${VERSION}/${sender}/messages`;
-        return await handOver(
-          fetcher,
-          messages,
-          { headers, body },
-          timeoutMs,
-          sendOutcome,
-        );
+        return await handOver(fetcher, messages, { headers, body }, timeoutMs, sendOutcome);
       },
 
       lookUp: () => Promise.resolve({ outcome: "not_found", asked: false }),
@@ -81,28 +67,14 @@ function metaContent(message: Json): Record<string, unknown> {
 }
 
 /** Errors that say that nothing was done, even where the status of the answer is a 5xx. */
-const NOTHING_DONE = new Set([
-  "2",
-  "4",
-  "190",
-  "368",
-  "80007",
-  "130429",
-  "131056",
-]);
+const NOTHING_DONE = new Set(["2", "4", "190", "368", "80007", "130429", "131056"]);
 
 const { code, words, id } = answerFields;
 
 /** The parts of an answer that are looked at. */
 const answerBody = z.object({
   messages: orNull(z.array(z.object({ id }))),
-  error: orNull(
-    z.object({
-      code,
-      message: words,
-      error_data: orNull(z.object({ details: words })),
-    }),
-  ),
+  error: orNull(z.object({ code, message: words, error_data: orNull(z.object({ details: words })) })),
 });
 
 /**
@@ -115,10 +87,7 @@ function sendOutcome(answer: GatewayAnswer): SendOutcome {
     code: read?.error?.code ?? null,
     words: read?.error?.error_data?.details ?? read?.error?.message ?? null,
   };
-  if (
-    answer.status >= 500 && answer.status !== 503 && reason.code !== null &&
-    NOTHING_DONE.has(reason.code)
-  ) {
+  if (answer.status >= 500 && answer.status !== 503 && reason.code !== null && NOTHING_DONE.has(reason.code)) {
     return {
       outcome: "failed",
       errorCode: reason.code,
@@ -130,10 +99,6 @@ function sendOutcome(answer: GatewayAnswer): SendOutcome {
 
   const messageId = read?.messages?.[0]?.id ?? null;
   return messageId === null
-    ? {
-      outcome: "unknown",
-      errorCode: "unreadable_answer",
-      errorMessage: "the answer names no message id",
-    }
+    ? { outcome: "unknown", errorCode: "unreadable_answer", errorMessage: "the answer names no message id" }
     : { outcome: "sent", messageId };
 }

@@ -10,11 +10,7 @@ const variables = {
   WHATSAPP_ACCESS_TOKEN: "token",
   WHATSAPP_PHONE_NUMBER_ID: "100000000000001",
 };
-const taken = {
-  messaging_product: "whatsapp",
-  contacts: [{ wa_id: "91" }],
-  messages: [{ id: "wamid.1" }],
-};
+const taken = { messaging_product: "whatsapp", contacts: [{ wa_id: "91" }], messages: [{ id: "wamid.1" }] };
 const message = {
   clientMessageId: "0b2f7c1e-5a53-4c7e-9d0c-6f6f2f8f3a10",
   channel: "whatsapp",
@@ -32,10 +28,7 @@ function answered(
 ) {
   const all: Record<string, string> = { ...variables, ...set };
   const { fetch, requests } = fakeFetch(status, body, headers);
-  return {
-    gateway: cloudApi.create(new Environment((name) => all[name]), fetch),
-    requests,
-  };
+  return { gateway: cloudApi.create(new Environment((name) => all[name]), fetch), requests };
 }
 
 const send = (status: number, body: unknown) => answered(status, body).gateway.send(message, 1_000);
@@ -49,16 +42,10 @@ async function bodyOf(content: Json, channel = "whatsapp"): Promise<unknown> {
 
 Deno.test("cloud api sends a text as Meta wants it, with the id of the attempt", async () => {
   const { gateway, requests } = answered(200, taken);
-  assert.deepEqual(await gateway.send(message, 1_000), {
-    outcome: "sent",
-    messageId: "wamid.1",
-  });
+  assert.deepEqual(await gateway.send(message, 1_000), { outcome: "sent", messageId: "wamid.1" });
   const [request] = requests;
   assert.equal(request?.method, "POST");
-  assert.equal(
-    request?.url,
-    "https://graph.test/v23.0/106540352242922/messages",
-  );
+  assert.equal(request?.url, "https://graph.test/v23.0/106540352242922/messages");
   assert.equal(request?.headers.get("authorization"), "Bearer token");
   assert.equal(request?.headers.get("content-type"), "application/json");
   assert.deepEqual(JSON.parse(request?.body ?? ""), {
@@ -72,18 +59,9 @@ Deno.test("cloud api sends a text as Meta wants it, with the id of the attempt",
 });
 
 Deno.test("cloud api sends a template and any other content in Meta's shape as it is", async () => {
-  const template = {
-    type: "template",
-    template: { name: "offer", language: { code: "en_US" }, components: [] },
-  };
-  const image = {
-    type: "image",
-    image: { link: "https://x.test/a.jpg", caption: "Hello" },
-  };
-  const preview = {
-    type: "text",
-    text: { body: "https://x.test", preview_url: true },
-  };
+  const template = { type: "template", template: { name: "offer", language: { code: "en_US" }, components: [] } };
+  const image = { type: "image", image: { link: "https://x.test/a.jpg", caption: "Hello" } };
+  const preview = { type: "text", text: { body: "https://x.test", preview_url: true } };
   const envelope = {
     messaging_product: "whatsapp",
     recipient_type: "individual",
@@ -108,32 +86,20 @@ Deno.test("cloud api lets content say neither whom it is for nor whose it is", a
 
 Deno.test("cloud api addresses a group as one", async () => {
   const { gateway, requests } = answered(200, taken);
-  await gateway.send({
-    ...message,
-    channel: "whatsapp_group",
-    recipient: "Y2FwaV9ncm91cA",
-  }, 1_000);
+  await gateway.send({ ...message, channel: "whatsapp_group", recipient: "Y2FwaV9ncm91cA" }, 1_000);
   const { recipient_type, to } = JSON.parse(requests[0]?.body ?? "");
-  assert.deepEqual({ recipient_type, to }, {
-    recipient_type: "group",
-    to: "Y2FwaV9ncm91cA",
-  });
+  assert.deepEqual({ recipient_type, to }, { recipient_type: "group", to: "Y2FwaV9ncm91cA" });
 });
 
 Deno.test("cloud api sends through the default number when the session is no phone number id", async () => {
   const { gateway, requests } = answered(200, taken);
   assert.equal(gateway.defaultSender, "100000000000001");
   await gateway.send({ ...message, sessionId: "main_number" }, 1_000);
-  assert.equal(
-    requests[0]?.url,
-    "https://graph.test/v23.0/100000000000001/messages",
-  );
+  assert.equal(requests[0]?.url, "https://graph.test/v23.0/100000000000001/messages");
 });
 
 Deno.test("cloud api defers a send for which it has no number, and asks nobody", async () => {
-  const { gateway, requests } = answered(200, taken, {
-    WHATSAPP_PHONE_NUMBER_ID: "",
-  });
+  const { gateway, requests } = answered(200, taken, { WHATSAPP_PHONE_NUMBER_ID: "" });
   assert.ok(!("defaultSender" in gateway));
   const outcome = await gateway.send({ ...message, sessionId: "../me" }, 1_000);
   assert.equal(outcome.outcome, "deferred");
@@ -142,27 +108,14 @@ Deno.test("cloud api defers a send for which it has no number, and asks nobody",
 });
 
 Deno.test("cloud api takes a message that is held back for sent, for it has its id", async () => {
-  for (
-    const message_status of [
-      "accepted",
-      "held_for_quality_assessment",
-      "paused",
-      "something new",
-    ]
-  ) {
-    const outcome = await send(200, {
-      messages: [{ id: "wamid.1", message_status }],
-    });
+  for (const message_status of ["accepted", "held_for_quality_assessment", "paused", "something new"]) {
+    const outcome = await send(200, { messages: [{ id: "wamid.1", message_status }] });
     assert.deepEqual(outcome, { outcome: "sent", messageId: "wamid.1" });
   }
 });
 
 Deno.test("cloud api does not know of a send whose answer names no id", async () => {
-  for (
-    const body of [{}, { messages: [] }, { messages: [{}] }, {
-      messages: [{ id: 7 }],
-    }, { messages: "wamid" }]
-  ) {
+  for (const body of [{}, { messages: [] }, { messages: [{}] }, { messages: [{ id: 7 }] }, { messages: "wamid" }]) {
     const outcome = await send(200, body);
     assert.equal(outcome.outcome, "unknown", JSON.stringify(body));
     assert.equal(outcome.errorCode, "unreadable_answer");
@@ -170,44 +123,20 @@ Deno.test("cloud api does not know of a send whose answer names no id", async ()
 });
 
 Deno.test("cloud api reports Meta's code and its details, else its message", async () => {
-  const error = {
-    message: "(#131056) pair rate limit hit",
-    type: "OAuthException",
-    code: 131056,
-    fbtrace_id: "A",
-  };
-  assert.deepEqual(
-    await send(400, {
-      error: { ...error, error_data: { details: "Too many to one person." } },
-    }),
-    {
-      outcome: "failed",
-      errorCode: "131056",
-      errorMessage: "Too many to one person.",
-    },
-  );
-  assert.equal(
-    (await send(400, { error })).errorMessage,
-    "(#131056) pair rate limit hit",
-  );
-  assert.equal(
-    (await send(401, { error: { ...error, code: 190 } })).errorCode,
-    "190",
-  );
-  assert.equal(
-    (await send(403, { error: { ...error, code: 10 } })).errorCode,
-    "10",
-  );
+  const error = { message: "(#131056) pair rate limit hit", type: "OAuthException", code: 131056, fbtrace_id: "A" };
+  assert.deepEqual(await send(400, { error: { ...error, error_data: { details: "Too many to one person." } } }), {
+    outcome: "failed",
+    errorCode: "131056",
+    errorMessage: "Too many to one person.",
+  });
+  assert.equal((await send(400, { error })).errorMessage, "(#131056) pair rate limit hit");
+  assert.equal((await send(401, { error: { ...error, code: 190 } })).errorCode, "190");
+  assert.equal((await send(403, { error: { ...error, code: 10 } })).errorCode, "10");
 });
 
 Deno.test("cloud api defers a 429 and a 503 under Meta's own code", async () => {
   for (const status of [429, 503]) {
-    const { gateway } = answered(
-      status,
-      { error: { code: 130429, message: "slow" } },
-      {},
-      { "retry-after": "60" },
-    );
+    const { gateway } = answered(status, { error: { code: 130429, message: "slow" } }, {}, { "retry-after": "60" });
     assert.deepEqual(await gateway.send(message, 1_000), {
       outcome: "deferred",
       errorCode: "130429",
@@ -220,11 +149,7 @@ Deno.test("cloud api defers a 429 and a 503 under Meta's own code", async () => 
 Deno.test("cloud api believes a server error only where its code says that nothing was done", async () => {
   for (const code of [2, 4, 190, 368, 80007, 130429, 131056]) {
     const outcome = await send(500, { error: { code, message: "no" } });
-    assert.deepEqual(outcome, {
-      outcome: "failed",
-      errorCode: String(code),
-      errorMessage: "no",
-    });
+    assert.deepEqual(outcome, { outcome: "failed", errorCode: String(code), errorMessage: "no" });
   }
   for (const code of [1, 131000, 131016, 999]) {
     const outcome = await send(500, { error: { code, message: "went wrong" } });
@@ -235,11 +160,7 @@ Deno.test("cloud api believes a server error only where its code says that nothi
 
 Deno.test("cloud api cannot be asked about an attempt, and says so without asking", async () => {
   const { gateway, requests } = answered(200, {});
-  const found = await gateway.lookUp({
-    clientMessageId: "id",
-    sessionId: null,
-    recipient: "+91",
-  }, 1_000);
+  const found = await gateway.lookUp({ clientMessageId: "id", sessionId: null, recipient: "+91" }, 1_000);
   assert.deepEqual(found, { outcome: "not_found", asked: false });
   assert.equal(gateway.report, undefined);
   assert.deepEqual(requests, []);
@@ -248,8 +169,6 @@ Deno.test("cloud api cannot be asked about an attempt, and says so without askin
 Deno.test("cloud api refuses a default sender that is no phone number id", () => {
   assert.throws(
     () => answered(200, {}, { WHATSAPP_PHONE_NUMBER_ID: "+14155550123" }),
-    (error) =>
-      error instanceof EnvironmentError &&
-      error.variable === "WHATSAPP_PHONE_NUMBER_ID",
+    (error) => error instanceof EnvironmentError && error.variable === "WHATSAPP_PHONE_NUMBER_ID",
   );
 });

@@ -32,68 +32,22 @@ interface Subject {
 
 const subjects: Readonly<Record<string, Subject>> = {
   vps: {
-    environment: (url) => ({
-      WHATSAPP_VPS_URL: url,
-      WHATSAPP_VPS_API_KEY: "key",
-    }),
-    message: {
-      channel: "whatsapp_group",
-      sessionId: "wa_1",
-      recipient: "120363040000000001@g.us",
-    },
-    takes: {
-      status: 200,
-      body: { success: true, accepted: true },
-      outcome: { outcome: "accepted" },
-    },
-    refuses: {
-      status: 400,
-      body: { success: false, error: { code: "463", message: "restricted" } },
-      code: "463",
-    },
+    environment: (url) => ({ WHATSAPP_VPS_URL: url, WHATSAPP_VPS_API_KEY: "key" }),
+    message: { channel: "whatsapp_group", sessionId: "wa_1", recipient: "120363040000000001@g.us" },
+    takes: { status: 200, body: { success: true, accepted: true }, outcome: { outcome: "accepted" } },
+    refuses: { status: 400, body: { success: false, error: { code: "463", message: "restricted" } }, code: "463" },
   },
   "cloud-api": {
-    environment: (url) => ({
-      WHATSAPP_CLOUD_API_URL: url,
-      WHATSAPP_ACCESS_TOKEN: "token",
-    }),
-    message: {
-      channel: "whatsapp",
-      sessionId: "106540352242922",
-      recipient: "+919876543210",
-    },
-    takes: {
-      status: 200,
-      body: { messages: [{ id: "wamid.1" }] },
-      outcome: { outcome: "sent", messageId: "wamid.1" },
-    },
-    refuses: {
-      status: 400,
-      body: { error: { message: "(#131026) Undeliverable", code: 131026 } },
-      code: "131026",
-    },
+    environment: (url) => ({ WHATSAPP_CLOUD_API_URL: url, WHATSAPP_ACCESS_TOKEN: "token" }),
+    message: { channel: "whatsapp", sessionId: "106540352242922", recipient: "+919876543210" },
+    takes: { status: 200, body: { messages: [{ id: "wamid.1" }] }, outcome: { outcome: "sent", messageId: "wamid.1" } },
+    refuses: { status: 400, body: { error: { message: "(#131026) Undeliverable", code: 131026 } }, code: "131026" },
   },
   sms: {
-    environment: (url) => ({
-      TWILIO_API_URL: url,
-      TWILIO_ACCOUNT_SID: "AC1",
-      TWILIO_AUTH_TOKEN: "token",
-    }),
-    message: {
-      channel: "sms",
-      sessionId: "+14155550123",
-      recipient: "+919876543210",
-    },
-    takes: {
-      status: 201,
-      body: { sid: "SM1", status: "queued" },
-      outcome: { outcome: "sent", messageId: "SM1" },
-    },
-    refuses: {
-      status: 400,
-      body: { code: 21610, message: "unsubscribed", status: 400 },
-      code: "21610",
-    },
+    environment: (url) => ({ TWILIO_API_URL: url, TWILIO_ACCOUNT_SID: "AC1", TWILIO_AUTH_TOKEN: "token" }),
+    message: { channel: "sms", sessionId: "+14155550123", recipient: "+919876543210" },
+    takes: { status: 201, body: { sid: "SM1", status: "queued" }, outcome: { outcome: "sent", messageId: "SM1" } },
+    refuses: { status: 400, body: { code: 21610, message: "unsubscribed", status: 400 }, code: "21610" },
   },
 };
 
@@ -102,12 +56,7 @@ const attempt = {
   sessionId: null,
   recipient: "+919876543210",
 };
-const UNANSWERED = [
-  "connection_refused",
-  "timeout",
-  "http_502",
-  "unreadable_answer",
-];
+const UNANSWERED = ["connection_refused", "timeout", "http_502", "unreadable_answer"];
 
 /** A server that answers every request with these bytes and then closes. */
 const answering = (text: string) => (socket: Socket) => {
@@ -133,10 +82,7 @@ async function deadUrl(): Promise<string> {
 const environmentOf = (variables: Record<string, string>) => new Environment((name) => variables[name]);
 
 Deno.test("gateways all go through the conformance suite, each under a name of its own", () => {
-  assert.deepEqual(
-    registry.map(({ name }) => name).sort(),
-    Object.keys(subjects).sort(),
-  );
+  assert.deepEqual(registry.map(({ name }) => name).sort(), Object.keys(subjects).sort());
 });
 
 for (const definition of registry) {
@@ -154,14 +100,8 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
   };
   const sendTo = (url: string, timeoutMs = 5_000) => gatewayAt(url).send(message, timeoutMs);
 
-  async function outcomeOf(
-    onConnection: (socket: Socket) => void,
-    timeoutMs?: number,
-  ): Promise<SendOutcome> {
-    let outcome: SendOutcome = {
-      outcome: "unknown",
-      errorCode: "test did not run",
-    };
+  async function outcomeOf(onConnection: (socket: Socket) => void, timeoutMs?: number): Promise<SendOutcome> {
+    let outcome: SendOutcome = { outcome: "unknown", errorCode: "test did not run" };
     await withServer(onConnection, async (url) => {
       outcome = await sendTo(url, timeoutMs);
     });
@@ -170,10 +110,7 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
 
   Deno.test(`${name} reports a message that was taken`, async () => {
     const { status, body, outcome } = subject.takes;
-    assert.deepEqual(
-      await outcomeOf(answering(httpAnswer(status, body))),
-      outcome,
-    );
+    assert.deepEqual(await outcomeOf(answering(httpAnswer(status, body))), outcome);
   });
 
   Deno.test(`${name} reports a refusal as failed, with the provider's own code and words`, async () => {
@@ -194,16 +131,11 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
 
   Deno.test(`${name} defers a send that is answered 429 or 503, with Retry-After`, async () => {
     for (const status of [429, 503]) {
-      const outcome = await outcomeOf(
-        answering(httpAnswer(status, {}, "retry-after: 17\r\n")),
-      );
+      const outcome = await outcomeOf(answering(httpAnswer(status, {}, "retry-after: 17\r\n")));
       assert.equal(outcome.outcome, "deferred");
       assert.equal(outcome.errorCode, `http_${status}`);
       assert.equal(outcome.retryAfterSeconds, 17);
-      assert.ok(
-        !("retryAfterSeconds" in
-          await outcomeOf(answering(httpAnswer(status, "")))),
-      );
+      assert.ok(!("retryAfterSeconds" in await outcomeOf(answering(httpAnswer(status, "")))));
     }
   });
 
@@ -220,12 +152,7 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
   });
 
   Deno.test(`${name} does not know of a send when the connection breaks after the request`, async () => {
-    for (
-      const end of [
-        (socket: Socket) => socket.resetAndDestroy(),
-        (socket: Socket) => socket.end(),
-      ]
-    ) {
+    for (const end of [(socket: Socket) => socket.resetAndDestroy(), (socket: Socket) => socket.end()]) {
       const outcome = await outcomeOf((socket) => socket.once("data", () => end(socket)));
       assert.equal(outcome.outcome, "unknown");
       assert.equal(outcome.errorCode, "connection_lost");
@@ -242,10 +169,7 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
 
   Deno.test(`${name} does not know of a send when the answer stops half way`, async () => {
     const half = `HTTP/1.1 ${subject.takes.status} OK\r\ncontent-length: 100\r\n\r\n{`;
-    const hanging = await outcomeOf(
-      (socket) => socket.once("data", () => socket.write(half)),
-      100,
-    );
+    const hanging = await outcomeOf((socket) => socket.once("data", () => socket.write(half)), 100);
     assert.equal(hanging.errorCode, "timeout");
     const broken = await outcomeOf(answering(half));
     assert.equal(broken.errorCode, "connection_lost");
@@ -256,14 +180,8 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
 
   Deno.test(`${name} does not know of a send that is answered 408 or with a server error`, async () => {
     for (const status of [408, 500, 502, 504]) {
-      for (
-        const body of [{}, "<html>", { success: false, error: "x", code: 1 }]
-      ) {
-        assert.equal(
-          (await outcomeOf(answering(httpAnswer(status, body)))).outcome,
-          "unknown",
-          `${status}`,
-        );
+      for (const body of [{}, "<html>", { success: false, error: "x", code: 1 }]) {
+        assert.equal((await outcomeOf(answering(httpAnswer(status, body)))).outcome, "unknown", `${status}`);
       }
     }
   });
@@ -272,23 +190,8 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
     const { status, body } = subject.takes;
     const tooLong = JSON.stringify({ ...body, filler: "x".repeat(100_000) });
     const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
-    const bodies = [
-      "",
-      "<html>",
-      "null",
-      "7",
-      "[]",
-      "{}",
-      `"sent"`,
-      deep,
-      tooLong,
-    ];
-    for (
-      const text of [
-        "garbage\r\n\r\n",
-        ...bodies.map((text) => httpAnswer(status, text)),
-      ]
-    ) {
+    const bodies = ["", "<html>", "null", "7", "[]", "{}", `"sent"`, deep, tooLong];
+    for (const text of ["garbage\r\n\r\n", ...bodies.map((text) => httpAnswer(status, text))]) {
       const outcome = await outcomeOf(answering(text));
       assert.equal(outcome.outcome, "unknown", text.slice(0, 120));
       assertStorable(outcome);
@@ -296,11 +199,7 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
   });
 
   Deno.test(`${name} keeps what the database can store of an answer that it cannot`, async () => {
-    const hostile = {
-      code: "\0",
-      message: "a\0b\ud800",
-      error: { code: "\0", message: "a\0b\ud800" },
-    };
+    const hostile = { code: "\0", message: "a\0b\ud800", error: { code: "\0", message: "a\0b\ud800" } };
     const outcome = await outcomeOf(answering(httpAnswer(400, hostile)));
     assert.equal(outcome.outcome, "failed");
     assertStorable(outcome);
@@ -310,13 +209,7 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
     let connections = 0;
     const elsewhere = (socket: Socket) => {
       connections++;
-      answering(
-        httpAnswer(
-          307,
-          "",
-          `location: http://127.0.0.1:${socket.localPort}/elsewhere\r\n`,
-        ),
-      )(socket);
+      answering(httpAnswer(307, "", `location: http://127.0.0.1:${socket.localPort}/elsewhere\r\n`))(socket);
     };
     const outcome = await outcomeOf(elsewhere);
     assert.equal(outcome.outcome, "unknown");
@@ -350,22 +243,12 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
       const gateway = gatewayAt(url);
       const found = await gateway.lookUp(attempt, timeoutMs);
       if (found.outcome === "not_found") assert.equal(found.asked, false);
-      else {assert.ok(
-          found.outcome === "unanswered" &&
-            UNANSWERED.includes(found.errorCode),
-          JSON.stringify(found),
-        );}
+      else assert.ok(found.outcome === "unanswered" && UNANSWERED.includes(found.errorCode), JSON.stringify(found));
       assert.equal(await gateway.report?.("id", timeoutMs), undefined);
     };
     await ask(await deadUrl());
     await withServer(() => {}, (url) => ask(url, 50));
-    for (
-      const answer of [
-        httpAnswer(502, ""),
-        httpAnswer(200, "<html>"),
-        httpAnswer(200, "x".repeat(100_000)),
-      ]
-    ) {
+    for (const answer of [httpAnswer(502, ""), httpAnswer(200, "<html>"), httpAnswer(200, "x".repeat(100_000))]) {
       await withServer(answering(answer), ask);
     }
   });
@@ -374,17 +257,10 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
     const variables = subject.environment("http://gateway.test");
     for (const missing of Object.keys(variables)) {
       assert.throws(
-        () =>
-          definition.create(
-            environmentOf({ ...variables, [missing]: "" }),
-            fetch,
-          ),
+        () => definition.create(environmentOf({ ...variables, [missing]: "" }), fetch),
         (error) => error instanceof EnvironmentError && error.variable === missing,
       );
-      assert.ok(
-        definition.variables.includes(missing),
-        `${missing} is not said to be one of its variables`,
-      );
+      assert.ok(definition.variables.includes(missing), `${missing} is not said to be one of its variables`);
     }
   });
 }

@@ -20,15 +20,9 @@ export async function handOver(
   classify: (answer: GatewayAnswer) => SendOutcome,
 ): Promise<SendOutcome> {
   try {
-    return classify(
-      await askGateway(fetcher, url, { method: "POST", ...parcel }, timeoutMs),
-    );
+    return classify(await askGateway(fetcher, url, { method: "POST", ...parcel }, timeoutMs));
   } catch (thrown) {
     const { received, code, message } = classifyFetchError(thrown);
-    return {
-      outcome: received === "no" ? "deferred" : "unknown",
-      errorCode: code,
-      errorMessage: message,
-    };
+    return { outcome: received === "no" ? "deferred" : "unknown", errorCode: code, errorMessage: message };
   }
 }

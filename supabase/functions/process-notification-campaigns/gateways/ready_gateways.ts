@@ -18,10 +18,7 @@ export interface ReadyGateways {
  *
  * Throws `EnvironmentError` when none is ready: that of a gateway which somebody began to configure, if there is one.
  */
-export function readyGateways(
-  environment: Environment,
-  fetcher: typeof fetch,
-): ReadyGateways {
+export function readyGateways(environment: Environment, fetcher: typeof fetch): ReadyGateways {
   const ready = new Map<string, Gateway>();
   const states: Record<string, string> = {};
   const faults: EnvironmentError[] = [];

@@ -39,9 +39,5 @@ export function refusalOutcome(
     const errorMessage = `the gateway redirects; ${addressVariable} must be its final address`;
     return { outcome: "unknown", errorCode: `http_${status}`, errorMessage };
   }
-  return {
-    outcome: status >= 500 || status === 408 ? "unknown" : "failed",
-    errorCode,
-    errorMessage,
-  };
+  return { outcome: status >= 500 || status === 408 ? "unknown" : "failed", errorCode, errorMessage };
 }

@@ -6,10 +6,7 @@ const LONGEST = 24 * 60 * 60;
  *
  * @param now Milliseconds since 1970, for dates.
  */
-export function retryAfterSeconds(
-  header: string | null,
-  now: number = Date.now(),
-): number | undefined {
+export function retryAfterSeconds(header: string | null, now: number = Date.now()): number | undefined {
   const text = header?.trim() ?? "";
   if (/^\d+$/.test(text)) return Math.min(Number(text), LONGEST);
   const date = /^[A-Za-z]{3}, .+ GMT$/.test(text) ? Date.parse(text) : NaN;

@@ -29,9 +29,7 @@ export const sms: GatewayDefinition = {
     // more than one while they are rotated: the first authenticates us, all verify callbacks
     const [token] = environment.list(TOKEN);
     const defaultSender = environment.optional(DEFAULT_SENDER);
-    if (
-      defaultSender !== undefined && senderFields(defaultSender) === undefined
-    ) {
+    if (defaultSender !== undefined && senderFields(defaultSender) === undefined) {
       throw new EnvironmentError(
         DEFAULT_SENDER,
         "must be a number such as +14155550123, or another sender of Twilio's",
@@ -39,50 +37,27 @@ export const sms: GatewayDefinition = {
     }
     const functions = environment.optional(FUNCTIONS) === undefined ? undefined : environment.url(FUNCTIONS);
     const messages = `${url}/2010-04-01/Accounts/${encodeURIComponent(account)}/Messages`;
-    const headers = {
-      authorization: `Basic ${Buffer.from(`${account}:${token}`).toString("base64")}`,
-    };
+    const headers = { authorization: `Basic ${Buffer.from(`${account}:${token}`).toString("base64")}` };
 
     return {
       ...(defaultSender === undefined ? {} : { defaultSender }),
 
-      async send(
-        { clientMessageId, sessionId, recipient, message },
-        timeoutMs,
-      ) {
+      async send({ clientMessageId, sessionId, recipient, message }, timeoutMs) {
         const text = textMessage.safeParse(message).data?.text;
         if (text === undefined) {
-          return {
-            outcome: "failed",
-            errorCode: "invalid_content",
-            errorMessage: "an SMS can hold nothing but text",
-          };
+          return { outcome: "failed", errorCode: "invalid_content", errorMessage: "an SMS can hold nothing but text" };
         }
-        const sender = senderFields(sessionId) ??
-          senderFields(defaultSender ?? "");
+        const sender = senderFields(sessionId) ?? senderFields(defaultSender ?? "");
         if (sender === undefined) {
           const errorMessage = `the session is no sender of Twilio's, and ${DEFAULT_SENDER} is not set`;
           return { outcome: "deferred", errorCode: "no_sender", errorMessage };
         }
-        const callback = functions === undefined ? {} : {
-          StatusCallback: `${functions}/sms-delivery-webhook?attempt=${encodeURIComponent(clientMessageId)}`,
-        };
-        const form = new URLSearchParams({
-          To: recipient,
-          ...sender,
-          Body: text,
-          ...callback,
-        });
-        const body = new Blob([form.toString()], {
-          type: "application/x-www-form-urlencoded",
-        });
-        return await handOver(
-          fetcher,
-          `${messages}.json`,
-          { headers, body },
-          timeoutMs,
-          sendOutcome,
-        );
+        const callback = functions === undefined
+          ? {}
+          : { StatusCallback: `${functions}/sms-delivery-webhook?attempt=${encodeURIComponent(clientMessageId)}` };
+        const form = new URLSearchParams({ To: recipient, ...sender, Body: text, ...callback });
+        const body = new Blob([form.toString()], { type: "application/x-www-form-urlencoded" });
+        return await handOver(fetcher, `${messages}.json`, { headers, body }, timeoutMs, sendOutcome);
       },
 
       lookUp: () => Promise.resolve({ outcome: "not_found", asked: false }),
@@ -90,15 +65,7 @@ export const sms: GatewayDefinition = {
       async report(messageId, timeoutMs) {
         const question = `${messages}/${encodeURIComponent(messageId)}.json`;
         try {
-          return receiptOf(
-            messageId,
-            await askGateway(
-              fetcher,
-              question,
-              { method: "GET", headers },
-              timeoutMs,
-            ),
-          );
+          return receiptOf(messageId, await askGateway(fetcher, question, { method: "GET", headers }, timeoutMs));
         } catch {
           // it is asked again, later
           return undefined;
@@ -115,9 +82,7 @@ const SHORT_CODE = /^\d{3,8}$/;
 const ALPHANUMERIC = /^(?=.*[a-z])[a-z\d &+-]{1,11}$/i;
 
 /** The fields of the form that name a sender; undefined for what is none. */
-function senderFields(
-  sender: string,
-): Readonly<Record<string, string>> | undefined {
+function senderFields(sender: string): Readonly<Record<string, string>> | undefined {
   if (MESSAGING_SERVICE.test(sender)) return { MessagingServiceSid: sender };
   // E.164 without its plus, which is too long for a short code
   if (/^[1-9]\d{8,14}$/.test(sender)) return { From: `+${sender}` };
@@ -131,18 +96,11 @@ const sendAnswer = z.object({ sid: id, code, message: words });
 
 function sendOutcome(answer: GatewayAnswer): SendOutcome {
   const read = sendAnswer.safeParse(answer.body).data;
-  const refusal = refusalOutcome(answer, {
-    code: read?.code ?? null,
-    words: read?.message ?? null,
-  }, ADDRESS);
+  const refusal = refusalOutcome(answer, { code: read?.code ?? null, words: read?.message ?? null }, ADDRESS);
   if (refusal !== undefined) return refusal;
   const messageId = read?.sid ?? null;
   return messageId === null
-    ? {
-      outcome: "unknown",
-      errorCode: "unreadable_answer",
-      errorMessage: "the answer names no message id",
-    }
+    ? { outcome: "unknown", errorCode: "unreadable_answer", errorMessage: "the answer names no message id" }
     : { outcome: "sent", messageId };
 }
 
@@ -157,29 +115,17 @@ const EVENTS = {
 
 /** The parts of a message, as Twilio keeps it, that are looked at. */
 const messageResource = z.object({
-  status: z.enum([
-    "sent",
-    "delivered",
-    "read",
-    "undelivered",
-    "failed",
-    "canceled",
-  ]),
+  status: z.enum(["sent", "delivered", "read", "undelivered", "failed", "canceled"]),
   error_code: code,
   error_message: words,
   /** What it takes from the account, so a negative number; null until it is known. */
   price: orNull(z.string().regex(/^-?\d+(\.\d+)?$/).transform(Number)),
   price_unit: orNull(z.string().regex(/^[a-z]{3}$/i)),
-  date_updated: orNull(
-    z.string().transform((date) => Date.parse(date)).pipe(z.number()),
-  ),
+  date_updated: orNull(z.string().transform((date) => Date.parse(date)).pipe(z.number())),
 });
 
 /** What Twilio says of a message; undefined while it is still on its way, or where it says nothing. */
-function receiptOf(
-  messageId: string,
-  { status, body }: GatewayAnswer,
-): Receipt | undefined {
+function receiptOf(messageId: string, { status, body }: GatewayAnswer): Receipt | undefined {
   const read = messageResource.safeParse(body).data;
   if (status !== 200 || read === undefined) return undefined;
   return {
@@ -189,9 +135,8 @@ function receiptOf(
     ...(read.date_updated === null ? {} : { timestamp: read.date_updated }),
     ...(read.error_code === null ? {} : { errorCode: read.error_code }),
     ...(read.error_message === null ? {} : { errorMessage: read.error_message }),
-    ...(read.price === null || read.price_unit === null ? {} : {
-      cost: Math.abs(read.price),
-      currency: read.price_unit.toUpperCase(),
-    }),
+    ...(read.price === null || read.price_unit === null
+      ? {}
+      : { cost: Math.abs(read.price), currency: read.price_unit.toUpperCase() }),
   };
 }

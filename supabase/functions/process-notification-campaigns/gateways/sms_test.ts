@@ -22,24 +22,14 @@ const message = {
 };
 
 /** The gateway, before another side that answers every request with this. */
-function answered(
-  status: number,
-  body: unknown,
-  set: Record<string, string> = {},
-) {
+function answered(status: number, body: unknown, set: Record<string, string> = {}) {
   const all: Record<string, string> = { ...variables, ...set };
   const { fetch, requests } = fakeFetch(status, body);
-  return {
-    gateway: sms.create(new Environment((name) => all[name]), fetch),
-    requests,
-  };
+  return { gateway: sms.create(new Environment((name) => all[name]), fetch), requests };
 }
 
 /** The form in which a message of this session leaves. */
-async function formOf(
-  sessionId: string,
-  set: Record<string, string> = {},
-): Promise<Record<string, string>> {
+async function formOf(sessionId: string, set: Record<string, string> = {}): Promise<Record<string, string>> {
   const { gateway, requests } = answered(201, { sid: "SM1" }, set);
   await gateway.send({ ...message, sessionId }, 1_000);
   return Object.fromEntries(new URLSearchParams(requests[0]?.body));
@@ -49,26 +39,12 @@ const report = (status: number, body: unknown) =>
   Promise.resolve(answered(status, body).gateway.report?.("SM1", 1_000));
 
 Deno.test("sms sends a form as Twilio wants it, with the id of the attempt in its callback", async () => {
-  const { gateway, requests } = answered(201, {
-    sid: "SM1",
-    status: "queued",
-    price: null,
-    error_code: null,
-  });
-  assert.deepEqual(await gateway.send(message, 1_000), {
-    outcome: "sent",
-    messageId: "SM1",
-  });
+  const { gateway, requests } = answered(201, { sid: "SM1", status: "queued", price: null, error_code: null });
+  assert.deepEqual(await gateway.send(message, 1_000), { outcome: "sent", messageId: "SM1" });
   const [request] = requests;
   assert.equal(request?.method, "POST");
-  assert.equal(
-    request?.url,
-    "https://twilio.test/2010-04-01/Accounts/AC1/Messages.json",
-  );
-  assert.equal(
-    request?.headers.get("content-type"),
-    "application/x-www-form-urlencoded",
-  );
+  assert.equal(request?.url, "https://twilio.test/2010-04-01/Accounts/AC1/Messages.json");
+  assert.equal(request?.headers.get("content-type"), "application/x-www-form-urlencoded");
   assert.deepEqual(Object.fromEntries(new URLSearchParams(request?.body)), {
     To: "+919876543210",
     From: "+14155550123",
@@ -81,65 +57,33 @@ Deno.test("sms sends a form as Twilio wants it, with the id of the attempt in it
 Deno.test("sms authenticates with the first of the tokens", async () => {
   const { gateway, requests } = answered(201, { sid: "SM1" });
   await gateway.send(message, 1_000);
-  assert.equal(
-    requests[0]?.headers.get("authorization"),
-    `Basic ${btoa("AC1:new")}`,
-  );
+  assert.equal(requests[0]?.headers.get("authorization"), `Basic ${btoa("AC1:new")}`);
 });
 
 Deno.test("sms asks for no callbacks while nobody has said where the functions are", async () => {
-  assert.ok(
-    !("StatusCallback" in
-      await formOf("+14155550123", { PUBLIC_FUNCTIONS_URL: "" })),
-  );
+  assert.ok(!("StatusCallback" in await formOf("+14155550123", { PUBLIC_FUNCTIONS_URL: "" })));
 });
 
 Deno.test("sms sends from whatever Twilio takes for a sender", async () => {
-  for (
-    const sender of [
-      "+14155550123",
-      "12345",
-      "123",
-      "ACME",
-      "Acme Shop 1",
-      "A-1",
-    ]
-  ) {
+  for (const sender of ["+14155550123", "12345", "123", "ACME", "Acme Shop 1", "A-1"]) {
     const { From, MessagingServiceSid } = await formOf(sender);
     assert.deepEqual([From, MessagingServiceSid], [sender, undefined]);
   }
   assert.equal((await formOf("14155550123")).From, "+14155550123");
   const service = await formOf(SERVICE);
-  assert.deepEqual([service.From, service.MessagingServiceSid], [
-    undefined,
-    SERVICE,
-  ]);
+  assert.deepEqual([service.From, service.MessagingServiceSid], [undefined, SERVICE]);
 });
 
 Deno.test("sms sends from the default sender when the session is none", async () => {
-  for (
-    const session of [
-      "sms_1",
-      "our main number",
-      "MG_1",
-      "0b2f7c1e-5a53-4c7e-9d0c-6f6f2f8f3a10",
-      "12",
-      "+0",
-    ]
-  ) {
+  for (const session of ["sms_1", "our main number", "MG_1", "0b2f7c1e-5a53-4c7e-9d0c-6f6f2f8f3a10", "12", "+0"]) {
     assert.equal((await formOf(session)).From, "+14155550100", session);
   }
-  assert.equal(
-    (await formOf("sms_1", { TWILIO_FROM: SERVICE })).MessagingServiceSid,
-    SERVICE,
-  );
+  assert.equal((await formOf("sms_1", { TWILIO_FROM: SERVICE })).MessagingServiceSid, SERVICE);
   assert.equal(answered(201, {}).gateway.defaultSender, "+14155550100");
 });
 
 Deno.test("sms defers a send for which it has no sender, and asks nobody", async () => {
-  const { gateway, requests } = answered(201, { sid: "SM1" }, {
-    TWILIO_FROM: "",
-  });
+  const { gateway, requests } = answered(201, { sid: "SM1" }, { TWILIO_FROM: "" });
   assert.ok(!("defaultSender" in gateway));
   const outcome = await gateway.send({ ...message, sessionId: "sms_1" }, 1_000);
   assert.equal(outcome.outcome, "deferred");
@@ -151,68 +95,34 @@ Deno.test("sms refuses content that is no text, and takes a text in Meta's words
   const sendContent = async (content: Json) => {
     const { gateway, requests } = answered(201, { sid: "SM1" });
     const outcome = await gateway.send({ ...message, message: content }, 1_000);
-    return {
-      outcome,
-      body: new URLSearchParams(requests[0]?.body).get("Body"),
-    };
+    return { outcome, body: new URLSearchParams(requests[0]?.body).get("Body") };
   };
-  const template = {
-    type: "template",
-    template: { name: "offer", language: { code: "en_US" } },
-  };
-  for (
-    const content of [
-      template,
-      { type: "image", image: { link: "x" } },
-      { image: {} },
-      { text: "x" },
-      null,
-    ]
-  ) {
+  const template = { type: "template", template: { name: "offer", language: { code: "en_US" } } };
+  for (const content of [template, { type: "image", image: { link: "x" } }, { image: {} }, { text: "x" }, null]) {
     const { outcome, body } = await sendContent(content);
     assert.equal(outcome.outcome, "failed", JSON.stringify(content));
     assert.equal(outcome.errorCode, "invalid_content");
     assert.equal(body, null);
   }
-  assert.equal(
-    (await sendContent({ type: "text", text: { body: "Hello" } })).body,
-    "Hello",
-  );
+  assert.equal((await sendContent({ type: "text", text: { body: "Hello" } })).body, "Hello");
 });
 
 Deno.test("sms reports Twilio's own code and words", async () => {
-  const refused = {
-    code: 21610,
-    message: "unsubscribed",
-    more_info: "https://x",
-    status: 400,
-  };
+  const refused = { code: 21610, message: "unsubscribed", more_info: "https://x", status: 400 };
   assert.deepEqual(await answered(400, refused).gateway.send(message, 1_000), {
     outcome: "failed",
     errorCode: "21610",
     errorMessage: "unsubscribed",
   });
-  const busy = await answered(429, {
-    code: 20429,
-    message: "slow down",
-    status: 429,
-  }).gateway.send(message, 1_000);
+  const busy = await answered(429, { code: 20429, message: "slow down", status: 429 }).gateway.send(message, 1_000);
   assert.deepEqual([busy.outcome, busy.errorCode], ["deferred", "20429"]);
-  const broken = await answered(500, {
-    code: 20500,
-    message: "oops",
-    status: 500,
-  }).gateway.send(message, 1_000);
+  const broken = await answered(500, { code: 20500, message: "oops", status: 500 }).gateway.send(message, 1_000);
   assert.deepEqual([broken.outcome, broken.errorCode], ["unknown", "20500"]);
 });
 
 Deno.test("sms cannot be asked about an attempt, and says so without asking", async () => {
   const { gateway, requests } = answered(200, {});
-  const found = await gateway.lookUp({
-    clientMessageId: "id",
-    sessionId: null,
-    recipient: "+91",
-  }, 1_000);
+  const found = await gateway.lookUp({ clientMessageId: "id", sessionId: null, recipient: "+91" }, 1_000);
   assert.deepEqual(found, { outcome: "not_found", asked: false });
   assert.deepEqual(requests, []);
 });
@@ -235,14 +145,8 @@ Deno.test("sms reports what became of a message, and what it cost", async () => 
     currency: "USD",
   });
   assert.equal(requests[0]?.method, "GET");
-  assert.equal(
-    requests[0]?.url,
-    "https://twilio.test/2010-04-01/Accounts/AC1/Messages/SM1.json",
-  );
-  assert.equal(
-    requests[0]?.headers.get("authorization"),
-    `Basic ${btoa("AC1:new")}`,
-  );
+  assert.equal(requests[0]?.url, "https://twilio.test/2010-04-01/Accounts/AC1/Messages/SM1.json");
+  assert.equal(requests[0]?.headers.get("authorization"), `Basic ${btoa("AC1:new")}`);
 });
 
 Deno.test("sms reports each final state of a message, failures with their code", async () => {
@@ -257,71 +161,34 @@ Deno.test("sms reports each final state of a message, failures with their code",
   for (const [status, event] of Object.entries(events)) {
     assert.equal((await report(200, { status }))?.event, event);
   }
-  assert.deepEqual(
-    await report(200, {
-      status: "undelivered",
-      error_code: 30003,
-      error_message: "unreachable",
-    }),
-    {
-      event: "message_failed",
-      messageId: "SM1",
-      reader: "sms",
-      errorCode: "30003",
-      errorMessage: "unreachable",
-    },
-  );
+  assert.deepEqual(await report(200, { status: "undelivered", error_code: 30003, error_message: "unreachable" }), {
+    event: "message_failed",
+    messageId: "SM1",
+    reader: "sms",
+    errorCode: "30003",
+    errorMessage: "unreachable",
+  });
 });
 
 Deno.test("sms has nothing to report while a message is on its way or the answer says nothing", async () => {
-  for (
-    const status of [
-      "queued",
-      "accepted",
-      "scheduled",
-      "sending",
-      "huh",
-      null,
-      7,
-    ]
-  ) {
+  for (const status of ["queued", "accepted", "scheduled", "sending", "huh", null, 7]) {
     assert.equal(await report(200, { status }), undefined, `${status}`);
   }
-  for (
-    const [status, body] of [[404, { code: 20404 }], [401, {}], [500, {}], [
-      200,
-      [],
-    ], [200, undefined]]
-  ) {
+  for (const [status, body] of [[404, { code: 20404 }], [401, {}], [500, {}], [200, []], [200, undefined]]) {
     assert.equal(await report(Number(status), body), undefined);
   }
 });
 
 Deno.test("sms leaves out a cost or a time that it cannot read", async () => {
   for (const price of [null, "", "free", "1e3", 7]) {
-    const receipt = await report(200, {
-      status: "sent",
-      price,
-      price_unit: "USD",
-      date_updated: "yesterday",
-    });
-    assert.deepEqual(receipt, {
-      event: "message_sent",
-      messageId: "SM1",
-      reader: "sms",
-    });
+    const receipt = await report(200, { status: "sent", price, price_unit: "USD", date_updated: "yesterday" });
+    assert.deepEqual(receipt, { event: "message_sent", messageId: "SM1", reader: "sms" });
   }
-  assert.ok(
-    !("cost" in
-      (await report(200, { status: "sent", price: "-1", price_unit: null }) ??
-        {})),
-  );
+  assert.ok(!("cost" in (await report(200, { status: "sent", price: "-1", price_unit: null }) ?? {})));
 });
 
 Deno.test("sms refuses variables that are set and unusable", () => {
-  for (
-    const variable of ["TWILIO_FROM", "PUBLIC_FUNCTIONS_URL", "TWILIO_API_URL"]
-  ) {
+  for (const variable of ["TWILIO_FROM", "PUBLIC_FUNCTIONS_URL", "TWILIO_API_URL"]) {
     assert.throws(
       () => answered(200, {}, { [variable]: "_" }),
       (error) => error instanceof EnvironmentError && error.variable === variable,

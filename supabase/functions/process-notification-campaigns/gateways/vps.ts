@@ -23,40 +23,17 @@ export const vps: GatewayDefinition = {
     return {
       send(message, timeoutMs) {
         const { clientMessageId, sessionId } = message;
-        const content = {
-          sessionId,
-          groupJid: jidOf(message),
-          message: message.message,
-          clientMessageId,
-        };
-        const body = new Blob([JSON.stringify(content)], {
-          type: "application/json",
-        });
-        return handOver(
-          fetcher,
-          `${url}/send`,
-          { headers, body },
-          timeoutMs,
-          sendOutcome,
-        );
+        const content = { sessionId, groupJid: jidOf(message), message: message.message, clientMessageId };
+        const body = new Blob([JSON.stringify(content)], { type: "application/json" });
+        return handOver(fetcher, `${url}/send`, { headers, body }, timeoutMs, sendOutcome);
       },
 
       async lookUp({ clientMessageId }, timeoutMs) {
         const question = `${url}/message-status?clientMessageId=${encodeURIComponent(clientMessageId)}`;
         try {
-          return lookUpOutcome(
-            await askGateway(
-              fetcher,
-              question,
-              { method: "GET", headers },
-              timeoutMs,
-            ),
-          );
+          return lookUpOutcome(await askGateway(fetcher, question, { method: "GET", headers }, timeoutMs));
         } catch (thrown) {
-          return {
-            outcome: "unanswered",
-            errorCode: classifyFetchError(thrown).code,
-          };
+          return { outcome: "unanswered", errorCode: classifyFetchError(thrown).code };
         }
       },
     };
@@ -80,13 +57,12 @@ const answerBody = z.object({
   message: words,
   reason: words,
   code,
-  error: orNull(z.union([
-    z.string().transform((text) => ({
-      code: null,
-      message: words.parse(text),
-    })),
-    z.object({ code, message: words }),
-  ])),
+  error: orNull(
+    z.union([
+      z.string().transform((text) => ({ code: null, message: words.parse(text) })),
+      z.object({ code, message: words }),
+    ]),
+  ),
 });
 
 /** What a send came to, by the answer. */
@@ -96,20 +72,13 @@ function sendOutcome(answer: GatewayAnswer): SendOutcome {
   const refusal = refusalOutcome(answer, reason, ADDRESS);
   if (refusal !== undefined) return refusal;
   if (!read.success) {
-    return {
-      outcome: "unknown",
-      errorCode: "unreadable_answer",
-      errorMessage: "the gateway's answer is not JSON",
-    };
+    return { outcome: "unknown", errorCode: "unreadable_answer", errorMessage: "the gateway's answer is not JSON" };
   }
 
   const { success, accepted, messageId } = read.data;
   if (success === false) return { outcome: "failed", ...rejection(reason) };
   if (accepted === true) {
-    return {
-      outcome: "accepted",
-      ...(messageId === null ? {} : { messageId }),
-    };
+    return { outcome: "accepted", ...(messageId === null ? {} : { messageId }) };
   }
   if (success === true && messageId !== null) {
     return { outcome: "sent", messageId };
@@ -122,14 +91,7 @@ function sendOutcome(answer: GatewayAnswer): SendOutcome {
   };
 }
 
-const SENT = new Set([
-  "sent",
-  "server_ack",
-  "delivered",
-  "delivery_ack",
-  "read",
-  "played",
-]);
+const SENT = new Set(["sent", "server_ack", "delivered", "delivery_ack", "read", "played"]);
 const FAILED = new Set(["failed", "error", "rejected"]);
 
 /**
@@ -155,31 +117,19 @@ function lookUpOutcome({ status, body }: GatewayAnswer): LookUpOutcome {
   const messageId = read.data.messageId === null ? {} : { messageId: read.data.messageId };
   if (SENT.has(state)) return { outcome: "sent", ...messageId };
   if (FAILED.has(state)) {
-    return {
-      outcome: "failed",
-      ...messageId,
-      ...rejection(reasonOf(status, read.data)),
-    };
+    return { outcome: "failed", ...messageId, ...rejection(reasonOf(status, read.data)) };
   }
   return { outcome: "accepted", ...messageId };
 }
 
 /** The gateway's own code and words; a 401 is about us, whatever else it says, and keeps its number. */
-function reasonOf(
-  status: number,
-  body: z.output<typeof answerBody> | undefined,
-): Reason {
+function reasonOf(status: number, body: z.output<typeof answerBody> | undefined): Reason {
   return {
     code: status === 401 ? null : body?.error?.code ?? body?.code ?? null,
     words: body?.error?.message ?? body?.reason ?? body?.message ?? null,
   };
 }
 
-function rejection(
-  { code, words }: Reason,
-): { readonly errorCode: string; readonly errorMessage: string } {
-  return {
-    errorCode: code ?? "rejected",
-    errorMessage: words ?? "the gateway gave no reason",
-  };
+function rejection({ code, words }: Reason): { readonly errorCode: string; readonly errorMessage: string } {
+  return { errorCode: code ?? "rejected", errorMessage: words ?? "the gateway gave no reason" };
 }

@@ -15,9 +15,7 @@ export async function withServer(
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
   const address = server.address();
   try {
-    await test(
-      `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
-    );
+    await test(`http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`);
   } finally {
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => server.close(resolve));
