@@ -34,7 +34,7 @@ comment on type public.attempt_outcome is
 -- tables
 -- ---------------------------------------------------------------------------------------------------------------------
 
-create function private.address_of(p_recipient text)
+create function private.spelled_address(p_recipient text)
 returns text
 language plpgsql
 immutable
@@ -56,6 +56,22 @@ begin
     return btrim(p_recipient);
 end
 $$;
+revoke all on function private.spelled_address(text) from public, anon, authenticated;
+grant execute on function private.spelled_address(text) to authenticated, service_role;
+comment on function private.spelled_address(text) is 'address_of, for what is not in one of the two spellings that nearly all have.';
+
+create function private.address_of(p_recipient text)
+returns text
+language sql
+immutable
+-- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
+return case
+    when length(p_recipient) between 5 and 16 and left(p_recipient, 1) <> '0' and ltrim(p_recipient, '0123456789') = '' then '+' || p_recipient
+    when length(p_recipient) between 6 and 17
+        and left(p_recipient, 1) = '+' and substr(p_recipient, 2, 1) <> '0' and ltrim(substr(p_recipient, 2), '0123456789') = ''
+        then p_recipient
+    else private.spelled_address(p_recipient)
+end;
 revoke all on function private.address_of(text) from public, anon, authenticated;
 grant execute on function private.address_of(text) to authenticated, service_role;
 comment on function private.address_of(text) is

@@ -219,7 +219,9 @@ $$;
 revoke all on function private.act_on_failure() from public, anon, authenticated;
 comment on function private.act_on_failure() is
     'After a recipient''s failure got a class: an opt-out is noted, a sender that is restricted or not let in is paused with the reason. Whoever wrote it.';
-create trigger act_on_failure after update of failure_class on public.notification_campaign_recipients
+-- at commit: senders are locked after everything else
+create constraint trigger act_on_failure after update of failure_class on public.notification_campaign_recipients
+    deferrable initially deferred
     for each row when (new.failure_class is distinct from old.failure_class and new.failure_class is not null)
     execute function private.act_on_failure();
 

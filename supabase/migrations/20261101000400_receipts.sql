@@ -2,7 +2,7 @@
 -- what could not be digested. A receipt enters in record_receipts, becomes a row keyed by (message id, reader), and a
 -- trigger turns changed rows into the counts of their recipient. It is counted there and nowhere else.
 --
--- Locks are taken in this order everywhere: message ids, receipts, recipients, campaigns; in each of them by key.
+-- Locks are taken in this order everywhere: message ids, receipts, recipients, campaigns, senders; in each of them by key.
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- tables
@@ -48,7 +48,8 @@ create table public.message_receipts (
     anonymous_read_count integer not null default 0,
     -- which kinds the last write was the first to report (1 delivered, 2 read, 4 played, 8 sent, 16 failed):
     -- `on conflict … returning` cannot see the old row, and record_receipts answers from this
-    last_change smallint not null default 0,
+    -- In a row of nobody the bits above count what it reported anonymously.
+    last_change integer not null default 0,
     primary key (message_id, reader),
     constraint message_id_is_not_blank check (message_id <> ''),
     constraint read_implies_delivered check (read_at is null or delivered_at is not null),
@@ -307,13 +308,18 @@ language sql
 stable
 begin atomic
     select r.cost, r.currency
-    from public.notification_campaign_recipients n
-    join public.notification_campaigns c on c.id = n.campaign_id
-    join public.message_rates r on r.organization_id = c.organization_id
-    where n.id = p_recipient_id
-        and r.category = p_category
+    from (
+        -- whose message it is, before any rate is looked at
+        select n.address, c.organization_id
+        from public.notification_campaign_recipients n
+        join public.notification_campaigns c on c.id = n.campaign_id
+        where n.id = p_recipient_id
+        offset 0
+    ) as o
+    join public.message_rates r on r.organization_id = o.organization_id
+    where r.category = p_category
         and r.effective_at <= now()
-        and starts_with(coalesce(n.address, ''), r.address_prefix)
+        and starts_with(coalesce(o.address, ''), r.address_prefix)
     order by length(r.address_prefix) desc, r.effective_at desc
     limit 1;
 end;
@@ -989,9 +995,20 @@ begin
             f.session_id, coalesce(f.cost, p.cost), case when f.cost is null then p.currency else f.currency end, f.pricing_category,
             f.client_message_id, f.anonymous_delivered_count, f.anonymous_read_count
         )::private.receipt_fact
-        from unnest(p_facts) with ordinality f
-        left join private.message_ids i on i.message_id = f.message_id
-        left join lateral private.message_price(i.recipient_id, f.pricing_category) p on f.cost is null
+        from (
+            select
+                u.*,
+                -- only of what has no price yet
+                case
+                    when u.pricing_category is not null and u.cost is null and not exists (
+                        select 1
+                        from public.message_receipts m
+                        where m.message_id = u.message_id and m.reader = u.reader and m.cost is not null
+                    ) then (select i.recipient_id from private.message_ids i where i.message_id = u.message_id)
+                end as recipient_id
+            from unnest(p_facts) with ordinality u
+        ) as f
+        left join lateral private.message_price(f.recipient_id, f.pricing_category) p on true
         order by f.ordinality
     );
 end
@@ -1055,6 +1072,8 @@ declare
     v_news private.receipt_news[];
     v_unknown text[];
     v_events integer;
+    v_named integer;
+    v_priced integer;
     v_recorded integer;
     v_parked integer;
     v_journaled integer := 0;
@@ -1113,7 +1132,9 @@ begin
             )::private.receipt_fact as fact,
             v.message_id,
             v.reader,
-            count(*) as event_count
+            count(*) as event_count,
+            count(v.client_message_id) as named_count,
+            count(v.pricing_category) as priced_count
         from events v
         where v.kind is not null and v.message_id <> ''
         group by v.message_id, v.reader
@@ -1121,8 +1142,10 @@ begin
     select
         -- sorted: every batch takes its locks in the same order
         coalesce(array_agg(f.fact order by f.message_id, f.reader), '{}'),
-        coalesce(sum(f.event_count), 0)
-    into v_facts, v_events
+        coalesce(sum(f.event_count), 0),
+        coalesce(sum(f.named_count), 0),
+        coalesce(sum(f.priced_count), 0)
+    into v_facts, v_events, v_named, v_priced
     from facts f;
 
     if v_events < jsonb_array_length(p_receipts) then
@@ -1139,7 +1162,7 @@ begin
         where (select i.recipient_id from private.message_ids i where i.message_id = u.message_id) is null
         order by u.message_id
     );
-    if v_unknown <> '{}' and exists (select 1 from unnest(v_facts) f where f.client_message_id is not null) then
+    if v_unknown <> '{}' and v_named > 0 then
         perform private.name_messages(v_unknown, v_facts);
     end if;
     if v_unknown <> '{}' then
@@ -1157,7 +1180,7 @@ begin
         for share;
     end if;
 
-    if exists (select 1 from unnest(v_facts) f where f.pricing_category is not null and f.cost is null) then
+    if v_priced > 0 then
         v_facts := private.price_receipts(v_facts);
     end if;
 
@@ -1172,7 +1195,10 @@ begin
             f.delivered_at, f.read_at, f.played_at, f.sent_at, f.failed_at, f.error_code, f.error_message, f.session_id,
             f.cost, f.currency, f.pricing_category, f.anonymous_delivered_count, f.anonymous_read_count,
             -- an anonymous report is counted, not remembered
-            case when f.reader = '' then f.kinds & 24 else f.kinds end
+            case
+                when f.reader = '' then f.kinds & 24 | (f.anonymous_delivered_count + f.anonymous_read_count) << 5
+                else f.kinds
+            end
         from unnest(v_facts) f
         on conflict (message_id, reader) do update set
             delivered_at = coalesce(m.delivered_at, excluded.delivered_at),
@@ -1190,11 +1216,10 @@ begin
             anonymous_read_count = m.anonymous_read_count + excluded.anonymous_read_count,
             last_change = excluded.last_change & ~private.reported_kinds(m)
         where (excluded.last_change & ~private.reported_kinds(m)) <> 0
-            or excluded.anonymous_delivered_count + excluded.anonymous_read_count > 0
             or (m.cost is null and excluded.cost is not null)
             or (m.pricing_category is null and excluded.pricing_category is not null)
         returning
-            m.message_id, m.reader, m.last_change::integer as kinds, m.recipient_id is null as is_parked
+            m.message_id, m.reader, m.last_change as kinds, m.recipient_id is null as is_parked
     )
     select
         coalesce(sum(w.news_count) filter (where not w.is_parked), 0),
@@ -1202,13 +1227,7 @@ begin
         case when p_verdicts then array_agg((w.message_id, w.reader, w.kinds, w.is_parked)::private.receipt_news) end
     into v_recorded, v_parked, v_news
     from (
-        select
-            n.*,
-            bit_count(n.kinds::bit(5)) + case when n.reader <> '' then 0 else (
-                select f.anonymous_delivered_count + f.anonymous_read_count
-                from unnest(v_facts) f
-                where f.message_id = n.message_id and f.reader = ''
-            ) end as news_count
+        select n.*, bit_count(n.kinds::bit(5)) + (n.kinds >> 5) as news_count
         from written n
     ) as w;
 

@@ -269,6 +269,14 @@ begin
         -- what is said of a second message is said of the row it gets below
         where a.id = k.attempt_id and k.attempt_rank = 1 and not k.is_unclaimed
     ),
+    -- a message that has an attempt of its own already
+    heard_of_others as (
+        update public.send_attempts a
+        set outcome = greatest(a.outcome, k.outcome)
+        from ranked k
+        where k.new_message_id is null and k.own_message_id is not null
+            and a.message_id = k.own_message_id and a.id is distinct from k.attempt_id
+    ),
     bound as (
         update private.message_ids i
         set recipient_id = k.recipient_id
@@ -316,7 +324,11 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 declare
-    v_outcomes private.send_outcome[] := array(
+    v_outcomes private.send_outcome[];
+begin
+    -- all of them, not only those that get a recipient: locks are taken in one order
+    perform private.lock_message_ids(p_message_ids);
+    v_outcomes := array(
         select (
             row_number() over (), n.recipient_id, n.attempt_id, case when n.is_failed then 'failed' else 'sent' end, n.message_id,
             n.error_code, n.error_message, n.occurred_at, null, null, false,
@@ -326,21 +338,18 @@ declare
             select distinct on (f.message_id)
                 f.message_id, a.id as attempt_id, a.recipient_id, coalesce(f.sent_at, f.delivered_at, now()) as occurred_at,
                 f.error_code, f.error_message, f.failed_at is not null and not private.is_delivered(f.reader, f.delivered_at, f.failed_at) as is_failed
-            from unnest(p_facts) f
+            from unnest(p_message_ids) as u (message_id)
+            join unnest(p_facts) f on f.message_id = u.message_id
             join public.send_attempts a on a.id = f.client_message_id::uuid
-            where f.message_id = any (p_message_ids)
+            -- whoever named one while we waited for it has the recipient; ours are ordinary receipts then
+            where (select i.recipient_id from private.message_ids i where i.message_id = u.message_id) is null
             order by f.message_id, is_failed
         ) as n
     );
-begin
-    if v_outcomes <> '{}' then
-        -- all of them, not only those that get a recipient: locks are taken in one order
-        perform private.lock_message_ids(p_message_ids);
-        perform private.apply_send_outcomes(v_outcomes);
-        update private.message_ids i
-        set parked_at = now()
-        where i.message_id = any (p_message_ids) and i.recipient_id is null and i.parked_at is null;
-    end if;
+    perform private.apply_send_outcomes(v_outcomes);
+    update private.message_ids i
+    set parked_at = now()
+    where i.message_id = any (p_message_ids) and i.recipient_id is null and i.parked_at is null;
 end
 $$;
 revoke all on function private.name_messages(text[], private.receipt_fact[]) from public, anon, authenticated;
@@ -477,11 +486,10 @@ begin
     end if;
     -- one claim at a time for a sender with a limit: whoever comes second leaves it to the first
     v_held := array(
-        select g.id
-        from public.gateway_sessions g
-        where g.id = any (v_limited)
-        order by g.id
-        for no key update skip locked
+        select u.id
+        from unnest(v_limited) as u (id)
+        -- not its row, which failures write after everything else
+        where pg_try_advisory_xact_lock(hashtextextended('public.gateway_sessions ' || u.id, 0))
     );
     return array(
         select (
@@ -866,6 +874,11 @@ begin
 
     if v_unmatched <> '{}' then
         perform private.journal_webhook_events('send_callback', 'unmatched', v_unmatched);
+        -- ids that were held for nothing, and that no receipt waits under
+        delete from private.message_ids i
+        where i.message_id = any (array(select u.event ->> 'messageId' from unnest(v_unmatched) as u (event)))
+            and i.recipient_id is null
+            and i.parked_at is null;
     end if;
 
     return jsonb_build_object(

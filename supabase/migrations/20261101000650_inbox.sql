@@ -22,13 +22,15 @@ create table public.conversations (
     contact_name text,
     last_message_at timestamptz not null default now(),
     created_at timestamptz not null default now(),
-    -- one number may take text messages and WhatsApp
-    unique (session_id, contact, channel),
+    -- one number may take text messages and WhatsApp, and a sender may change hands
+    unique nulls not distinct (session_id, contact, channel, organization_id),
     constraint contact_is_not_blank check (contact ~ '\S')
 )
 with (fillfactor = 85);
 comment on table public.conversations is 'What one of our senders and one contact have written to each other.';
-create unique index conversations_user on public.conversations (session_id, user_id, channel) where user_id is not null;
+create unique index conversations_user on public.conversations (session_id, user_id, channel, organization_id) nulls not distinct
+    where user_id is not null;
+create index conversations_unowned on public.conversations (session_id) where organization_id is null;
 create index conversations_organization on public.conversations (organization_id, last_message_at desc);
 
 create table public.chat_messages (
@@ -169,33 +171,30 @@ create function private.organization_of_sender(p_session_id text, p_context_mess
 returns uuid
 language sql
 stable
-set search_path = ''
-set enable_seqscan = off
-as $$
-    select coalesce(
-        (select g.organization_id from public.gateway_sessions g where g.id = p_session_id),
-        -- the sender of a whole installation: whose message is answered, else who sent through it last
-        (
-            select c.organization_id
-            from private.message_ids i
-            join public.notification_campaign_recipients r on r.id = i.recipient_id
-            join public.notification_campaigns c on c.id = r.campaign_id
-            where i.message_id = p_context_message_id
-        ),
-        (
-            select c.organization_id
-            from (
-                select a.recipient_id
-                from public.send_attempts a
-                where a.session_id = p_session_id
-                order by a.claimed_at desc
-                limit 1
-            ) as last
-            join public.notification_campaign_recipients r on r.id = last.recipient_id
-            join public.notification_campaigns c on c.id = r.campaign_id
-        )
+-- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
+return coalesce(
+    (select g.organization_id from public.gateway_sessions g where g.id = p_session_id),
+    -- the sender of a whole installation: whose message is answered, else who sent through it last
+    (
+        select c.organization_id
+        from private.message_ids i
+        join public.notification_campaign_recipients r on r.id = i.recipient_id
+        join public.notification_campaigns c on c.id = r.campaign_id
+        where i.message_id = p_context_message_id
+    ),
+    (
+        select c.organization_id
+        from (
+            select a.recipient_id
+            from public.send_attempts a
+            where a.session_id = p_session_id
+            order by a.claimed_at desc
+            limit 1
+        ) as last
+        join public.notification_campaign_recipients r on r.id = last.recipient_id
+        join public.notification_campaigns c on c.id = r.campaign_id
     )
-$$;
+);
 revoke all on function private.organization_of_sender(text, text) from public, anon, authenticated;
 grant execute on function private.organization_of_sender(text, text) to service_role;
 comment on function private.organization_of_sender(text, text) is
@@ -259,39 +258,75 @@ grant execute on function private.apply_consents(private.consent[]) to service_r
 comment on function private.apply_consents(private.consent[]) is
     'The one place where what people say about being written to takes effect. Answers how many opt-outs came to be and how many were lifted.';
 
-create function private.adopt_conversations()
+create function private.adopt_conversations(p_session_id text, p_organization_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+    v_consents private.consent[];
+begin
+    perform 1
+    from public.conversations c
+    where c.session_id = p_session_id and c.organization_id is null
+    order by c.id
+    for update;
+    -- what they wrote while nobody heard it
+    v_consents := array(
+        select (p_organization_id, c.channel, c.contact, w.action, m.occurred_at, format('wrote "%s"', m.content))::private.consent
+        from public.conversations c
+        join public.chat_messages m on m.conversation_id = c.id
+        cross join lateral private.consent_action(p_organization_id, m.content) as w (action)
+        where c.session_id = p_session_id and c.organization_id is null and m.direction = 'inbound' and w.action in ('stop', 'start')
+    );
+    -- those that the organization has a conversation with already, from when the sender was its own before
+    update public.chat_messages m
+    set conversation_id = o.id
+    from public.conversations c
+    join public.conversations o
+        on o.session_id = c.session_id and o.contact = c.contact and o.channel = c.channel and o.organization_id = p_organization_id
+    where m.conversation_id = c.id and c.session_id = p_session_id and c.organization_id is null;
+    delete from public.conversations c
+    where c.session_id = p_session_id
+        and c.organization_id is null
+        and not exists (select 1 from public.chat_messages m where m.conversation_id = c.id);
+    update public.conversations c
+    set organization_id = p_organization_id,
+        user_id = case
+            when not exists (
+                select 1
+                from public.conversations o
+                where o.session_id = c.session_id and o.user_id = c.user_id and o.channel = c.channel and o.organization_id = p_organization_id
+            ) then c.user_id
+        end
+    where c.session_id = p_session_id and c.organization_id is null;
+    if v_consents <> '{}' then
+        perform private.apply_consents(v_consents);
+    end if;
+end
+$$;
+revoke all on function private.adopt_conversations(text, uuid) from public, anon, authenticated;
+grant execute on function private.adopt_conversations(text, uuid) to service_role;
+comment on function private.adopt_conversations(text, uuid) is
+    'What people had written to a sender while it was nobody''s belongs to its organization, and those who wanted no more are heard.';
+
+create function private.adopt_conversations_of_sender()
 returns trigger
 language plpgsql
 -- definer because whoever adds a sender may not write conversations
 security definer
 set search_path = ''
 as $$
-declare
-    v_consents private.consent[];
 begin
-    with adopted as (
-        update public.conversations c
-        set organization_id = new.organization_id
-        where c.session_id = new.id and c.organization_id is null
-        returning c.id, c.channel, c.contact
-    )
-    select array_agg((new.organization_id, a.channel, a.contact, w.action, m.occurred_at, format('wrote "%s"', m.content))::private.consent)
-    into v_consents
-    from adopted a
-    join public.chat_messages m on m.conversation_id = a.id
-    cross join lateral private.consent_action(new.organization_id, m.content) as w (action)
-    where m.direction = 'inbound' and w.action in ('stop', 'start');
-    if v_consents is not null then
-        perform private.apply_consents(v_consents);
-    end if;
+    perform private.adopt_conversations(new.id, new.organization_id);
     return null;
 end
 $$;
-revoke all on function private.adopt_conversations() from public, anon, authenticated;
-comment on function private.adopt_conversations() is
-    'After a sender was added: what people had written to it before belongs to its organization, and those who wanted no more are heard.';
-create trigger adopt_conversations after insert on public.gateway_sessions
-    for each row execute function private.adopt_conversations();
+revoke all on function private.adopt_conversations_of_sender() from public, anon, authenticated;
+comment on function private.adopt_conversations_of_sender() is 'After a sender was added: its conversations.';
+create trigger adopt_conversations_of_sender after insert on public.gateway_sessions
+    for each row execute function private.adopt_conversations_of_sender();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- record_inbound_messages
@@ -342,6 +377,7 @@ comment on function private.is_preference(jsonb) is 'Whether an event says that 
 
 create type private.chat_event as (
     place bigint,
+    organization_id uuid,
     message_id text collate "C",
     direction public.message_direction,
     channel public.campaign_channel,
@@ -363,10 +399,12 @@ returns private.chat_event[]
 language sql
 stable
 set search_path = ''
+set enable_seqscan = off
 as $$
     select coalesce(array_agg(
         (
             e.place,
+            private.organization_of_sender(e.event ->> 'sessionId', e.event ->> 'contextMessageId'),
             e.event ->> 'messageId',
             case e.event ->> 'direction' when 'outbound' then 'outbound' else 'inbound' end,
             case e.event ->> 'channel' when 'sms' then 'sms' else 'whatsapp' end,
@@ -394,6 +432,49 @@ revoke all on function private.chat_events(jsonb) from public, anon, authenticat
 grant execute on function private.chat_events(jsonb) to service_role;
 comment on function private.chat_events(jsonb) is 'The messages and preferences among the elements of a batch, read.';
 
+create type private.identity as (conversation_id uuid, number text, user_id text);
+
+create function private.identify_conversations(p_identities private.identity[])
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    update public.conversations c
+    set contact = case
+            when i.number is not null and c.contact = c.user_id and not exists (
+                select 1
+                from public.conversations o
+                where o.session_id = c.session_id and o.contact = i.number and o.channel = c.channel
+                    and o.organization_id is not distinct from c.organization_id
+            ) then i.number
+            else c.contact
+        end,
+        user_id = coalesce(
+            c.user_id,
+            case
+                when not exists (
+                    select 1
+                    from public.conversations o
+                    where o.session_id = c.session_id and o.user_id = i.user_id and o.channel = c.channel
+                        and o.organization_id is not distinct from c.organization_id
+                ) then i.user_id
+            end
+        )
+    from unnest(p_identities) i
+    where c.id = i.conversation_id;
+exception
+    when unique_violation then
+        -- somebody else has just given that number or id a conversation of its own; no message is lost for it
+        null;
+end
+$$;
+revoke all on function private.identify_conversations(private.identity[]) from public, anon, authenticated;
+grant execute on function private.identify_conversations(private.identity[]) to service_role;
+comment on function private.identify_conversations(private.identity[]) is
+    'Notes who the contact of a conversation is: the number, where it was hidden at first; the id, where it was not known. What another conversation has already stays there.';
+
 create function private.conversation_of(p_event private.chat_event)
 returns uuid
 language sql
@@ -404,11 +485,13 @@ return coalesce(
         select c.id
         from public.conversations c
         where c.session_id = (p_event).session_id and c.contact = (p_event).contact and c.channel = (p_event).channel
+            and c.organization_id is not distinct from (p_event).organization_id
     ),
     (
         select c.id
         from public.conversations c
         where c.session_id = (p_event).session_id and c.user_id = (p_event).user_id and c.channel = (p_event).channel
+            and c.organization_id is not distinct from (p_event).organization_id
     )
 );
 revoke all on function private.conversation_of(private.chat_event) from public, anon, authenticated;
@@ -427,6 +510,7 @@ declare
     v_stored text[];
     v_message_count integer;
     v_journaled integer := 0;
+    v_identities private.identity[];
     v_consents private.consent[];
     v_opted_out integer := 0;
     v_opted_in integer := 0;
@@ -445,18 +529,25 @@ begin
     end if;
     v_message_count := (select count(*) from unnest(v_events) v where v.preference is null);
 
+    -- what came while nobody had its sender, or while the sender was just being added
+    perform private.adopt_conversations(u.session_id, u.organization_id)
+    from (
+        select distinct v.session_id, v.organization_id
+        from unnest(v_events) v
+        where v.organization_id is not null
+    ) as u
+    where exists (select 1 from public.conversations c where c.session_id = u.session_id and c.organization_id is null);
+
     -- a person is known by number or by id, and a message may name either
     insert into public.conversations (organization_id, channel, session_id, contact, user_id, contact_name, last_message_at)
-    select
-        private.organization_of_sender(n.session_id, n.context_message_id), n.channel, n.session_id, n.contact, n.user_id, n.contact_name,
-        n.occurred_at
+    select n.organization_id, n.channel, n.session_id, n.contact, n.user_id, n.contact_name, n.occurred_at
     from (
-        select distinct on (v.session_id, v.contact, v.channel) v.*
+        select distinct on (v.session_id, v.contact, v.channel, v.organization_id) v.*
         from unnest(v_events) v
         where v.preference is null and private.conversation_of(v) is null
-        order by v.session_id, v.contact, v.channel, v.user_id is null, v.place
+        order by v.session_id, v.contact, v.channel, v.organization_id, v.user_id is null, v.place
     ) as n
-    order by n.session_id, n.contact, n.channel
+    order by n.session_id, n.contact, n.channel, n.organization_id
     on conflict do nothing;
 
     with stored as (
@@ -500,7 +591,10 @@ begin
         group by n.conversation_id
     ),
     locked as (
-        select l.*
+        select
+            l.*,
+            -- it is new who that is: the number behind an id, or the id behind a number
+            (c.user_id is null and l.user_id is not null) or (c.contact = c.user_id and l.number is not null) as is_identified
         from latest l
         join public.conversations c on c.id = l.conversation_id
         order by c.id
@@ -509,30 +603,21 @@ begin
     renewed as (
         update public.conversations c
         set last_message_at = greatest(c.last_message_at, l.occurred_at),
-            contact_name = coalesce(l.contact_name, c.contact_name),
-            -- hidden at first, shown now
-            contact = case
-                when l.number is not null and c.contact = c.user_id and not exists (
-                    select 1
-                    from public.conversations o
-                    where o.session_id = c.session_id and o.contact = l.number and o.channel = c.channel
-                ) then l.number
-                else c.contact
-            end,
-            user_id = coalesce(
-                c.user_id,
-                case
-                    when not exists (
-                        select 1
-                        from public.conversations o
-                        where o.session_id = c.session_id and o.user_id = l.user_id and o.channel = c.channel
-                    ) then l.user_id
-                end
-            )
+            contact_name = coalesce(l.contact_name, c.contact_name)
         from locked l
         where c.id = l.conversation_id
     )
-    select coalesce(array_agg(n.message_id), '{}') into v_stored from news n;
+    select
+        (select coalesce(array_agg(n.message_id), '{}') from news n),
+        (
+            select coalesce(array_agg((l.conversation_id, l.number, l.user_id)::private.identity order by l.conversation_id), '{}')
+            from locked l
+            where l.is_identified
+        )
+    into v_stored, v_identities;
+    if v_identities <> '{}' then
+        perform private.identify_conversations(v_identities);
+    end if;
 
     -- What a person says counts once: a message when it is stored, a preference with its message, or else by its time.
     v_consents := array(
@@ -540,7 +625,6 @@ begin
         from (
             select
                 v.*,
-                private.organization_of_sender(v.session_id, v.context_message_id) as organization_id,
                 case when v.preference is null then format('wrote "%s"', v.content) else 'changed the preferences in WhatsApp' end as reason
             from unnest(v_events) v
             where case
@@ -559,6 +643,7 @@ begin
                             select c.contact
                             from public.conversations c
                             where c.session_id = s.session_id and c.user_id = s.user_id and c.channel = s.channel
+                                and c.organization_id = s.organization_id
                         ),
                         s.contact
                     )
@@ -571,7 +656,7 @@ begin
         select (k.organization_id, k.channel, v.contact, k.action, k.said_at, 'said before the number was shown')::private.consent
         from unnest(v_events) v
         join private.consents k
-            on k.organization_id = private.organization_of_sender(v.session_id, v.context_message_id)
+            on k.organization_id = v.organization_id
             and k.channel = v.channel
             and k.address = v.user_id
         where v.user_id is not null and starts_with(v.contact, '+')
@@ -582,7 +667,7 @@ begin
             select e.event
             from jsonb_array_elements(p_messages) with ordinality as e (event, place)
             join unnest(v_events) v on v.place = e.place and v.preference is not null
-            where private.organization_of_sender(v.session_id, v.context_message_id) is null
+            where v.organization_id is null
         ));
         v_consents := array(select c from unnest(v_consents) c where c.organization_id is not null);
     end if;

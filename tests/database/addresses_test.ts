@@ -99,16 +99,10 @@ const written = [
   "+91/98765/43210",
   "+91[98765]43210",
 ] as const;
-for (const recipient of written) {
-  databaseTest(
-    `the address of ${JSON.stringify(recipient)} is the number that the processor dials`,
-    async ({ sql }) => {
-      const dialled = normalizePhoneNumber(recipient);
-      assert.equal(dialled, NUMBER);
-      assert.deepEqual(await addressesOf(sql, [recipient]), [dialled]);
-    },
-  );
-}
+databaseTest("the address of a number is what the processor dials, however it is written", async ({ sql }) => {
+  assert.deepEqual(written.map(normalizePhoneNumber), written.map(() => NUMBER));
+  assert.deepEqual(await addressesOf(sql, written), written.map(() => NUMBER));
+});
 
 databaseTest(
   "the address of any number is what the processor dials, however its digits are grouped",
@@ -292,16 +286,19 @@ databaseTest("a spelling that was skipped is not sent when a person sets it to p
 // ---- opt-outs ----
 
 databaseTest("an opt-out holds for every spelling of the number, whatever its own spelling is", async ({ sql }) => {
-  for (const spelling of spellings) {
+  for (const [index, spelling] of spellings.entries()) {
     const organizationId = await createOrganization(sql);
-    await sql`insert into public.opt_outs (organization_id, channel, recipient) values (${organizationId}, 'whatsapp', ${spelling})`;
-    for (const recipient of spellings) {
+    await sql`
+      insert into public.opt_outs (organization_id, channel, recipient) values (${organizationId}, 'whatsapp', ${spelling})
+    `;
+    for (const other of [1, 4]) {
+      const recipient = spellings[(index + other) % spellings.length] ?? spelling;
       const campaign = await createContactCampaign(sql, { organizationId, recipients: [recipient] });
       assert.deepEqual(await claim(sql), [], `${recipient}, opted out as ${spelling}`);
       assert.equal((await recipientRow(sql, campaign.only.id)).skip_reason, "opted_out");
     }
   }
-}, { timeoutMs: 120_000 });
+});
 
 databaseTest("an opt-out of a group holds for that group", async ({ sql }) => {
   const campaign = await createCampaign(sql, { recipients: 2 });

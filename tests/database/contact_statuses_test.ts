@@ -251,6 +251,15 @@ databaseTest(
   },
 );
 
+databaseTest("a recipient stays sent by a second message that was first accepted and then sent", async ({ sql }) => {
+  const { only } = await createContactCampaign(sql);
+  const { client_message_id: clientMessageId } = await sendOne(sql, "M2");
+  await recordSendResults(sql, [{ clientMessageId, outcome: "accepted", messageId: "M1" }]);
+  await recordSendResults(sql, [{ clientMessageId, outcome: "sent", messageId: "M1" }]);
+  await recordReceipts(sql, [statusOf("failed", "M2")]);
+  assert.equal((await recipientRow(sql, only.id)).status, "sent");
+});
+
 databaseTest("a recipient has failed when each of two messages failed, in either order", async ({ sql }) => {
   for (const [index, order] of [["first", "second"], ["second", "first"]].entries()) {
     const { only } = await createContactCampaign(sql);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   asRole,
+  claimOne,
   createContactCampaign,
   createMember,
   createOrganization,
@@ -331,6 +332,54 @@ databaseTest(
     );
   },
 );
+
+databaseTest(
+  "what is written to a sender that changed hands is seen by the new organization, and not by the old",
+  async ({ sql }) => {
+    const before = await sender(sql);
+    await recordInboundMessages(sql, [written({ sessionId: before.sessionId, contact: NUMBER }, "wamid.1", "Hello")]);
+    await sql`delete from public.gateway_sessions where id = ${before.sessionId}`;
+    const organizationId = await createOrganization(sql);
+    await createSession(sql, organizationId, { id: before.sessionId });
+    await recordInboundMessages(sql, [
+      written({ sessionId: before.sessionId, contact: NUMBER }, "wamid.2", "Hello, new owner"),
+    ]);
+    assert.deepEqual(await seenBy(sql, before.organizationId), ["wamid.1"]);
+    assert.deepEqual(await seenBy(sql, organizationId), ["wamid.2"]);
+  },
+);
+
+databaseTest(
+  "an answer to one organization is not seen by another that sends through the same installation's sender",
+  async ({ sql }) => {
+    const sessionId = phoneNumberId();
+    const organizations = [];
+    for (const id of ["M1", "M2"]) {
+      const campaign = await createContactCampaign(sql, { sessionId: null, recipients: [NUMBER] });
+      organizations.push(campaign.organizationId);
+      const claimed = await claimOne(sql, { defaultSenders: { "cloud-api": sessionId } });
+      await recordReceipts(sql, [statusOf("sent", id, { clientMessageId: claimed.client_message_id })]);
+      await recordInboundMessages(sql, [
+        written({ sessionId, contact: NUMBER }, `wamid.${id}`, "Yes", { contextMessageId: id }),
+      ]);
+    }
+    const [one = "", two = ""] = organizations;
+    assert.deepEqual(await seenBy(sql, one), ["wamid.M1"]);
+    assert.deepEqual(await seenBy(sql, two), ["wamid.M2"]);
+  },
+);
+
+/** The messages that a viewer of an organization sees. */
+async function seenBy(sql: Sql, organizationId: string): Promise<string[]> {
+  const viewer = await createMember(sql, organizationId, "viewer");
+  const seen = await asRole(
+    sql,
+    "authenticated",
+    viewer,
+    async (api) => await api<{ id: string }[]>`select wa_message_id as id from public.chat_messages order by id`,
+  );
+  return seen.map(({ id }) => id);
+}
 
 // ---- what is no new text ----
 

@@ -149,6 +149,26 @@ databaseTest("a sweep takes up to its limit, the longest waiting first", async (
   assert.equal((await journal(sql)).length, 25);
 });
 
+databaseTest("receipts of a message that only an unmatched callback had named are swept as well", async ({ sql }) => {
+  const lost = sentCallback({ client_message_id: "", session_id: "wa_1", recipient: "nobody" }, "M1");
+  await recordSendCallback(sql, { ...lost, clientMessageId: undefined });
+  await recordReceipts(sql, [statusOf("delivered", "M1")]);
+  await ageParked(sql, 8);
+  assert.equal((await sweepWebhookEvents(sql)).expired, 1);
+  assert.equal((await sql`select from public.message_receipts`).length, 0);
+});
+
+databaseTest("callbacks that nobody can match leave nothing behind but the journal", async ({ sql }) => {
+  for (let index = 0; index < 5; index++) {
+    const lost = sentCallback({ client_message_id: "", session_id: "wa_1", recipient: "nobody" }, `M${index}`);
+    await recordSendCallback(sql, { ...lost, clientMessageId: undefined });
+  }
+  await sql`update private.message_ids set parked_at = parked_at - interval '100 days'`;
+  await ageJournal(sql, 100);
+  await sweepWebhookEvents(sql);
+  assert.equal((await sql`select from private.message_ids`).length, 0);
+});
+
 const rate = { pricingCategory: "marketing" } as const;
 /** What is reported of one message: to contacts, by text message and to groups. */
 const reports: Record<string, (messageId: string) => Record<string, unknown>[]> = {

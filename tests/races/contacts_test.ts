@@ -286,14 +286,12 @@ databaseTest(
   `;
     const [a, b] = [await session("claims"), await session("refusal")];
     await a.begin();
-    // as a claim does first of all
-    await a.sql`select from public.gateway_sessions where id = ${campaign.sessionId} for no key update`;
-    const refusal = await b.blocked((own) =>
-      recordSendResults(own, [{ clientMessageId: refused.client_message_id, outcome: "failed", errorCode: "131048" }])
-    );
     assert.deepEqual(await claim(a.sql), []);
+    const refusal = recordSendResults(b.sql, [
+      { clientMessageId: refused.client_message_id, outcome: "failed", errorCode: "131048" },
+    ]);
     await a.commit();
-    await refusal.done;
+    await refusal;
     assert.equal((await senderRow(sql, campaign.sessionId)).status, "restricted");
     const { skipped_count, pending_count } = await stats(sql, campaign.id);
     assert.deepEqual({ skipped_count, pending_count }, { skipped_count: 1, pending_count: 1 });

@@ -41,6 +41,7 @@ export const privateRules = {
     "consent_word",
     "organization_ids_with_role",
     "readable_organization_ids",
+    "spelled_address",
     "time_ordered_uuid",
   ],
 } as const;

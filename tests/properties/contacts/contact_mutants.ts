@@ -1,14 +1,9 @@
 import type { Mutant } from "../mutant.ts";
 import { rewrite } from "../rewrite.ts";
 
-/** Each breaks one law of messages to contacts; the property of one message must notice. */
+/** Each breaks one law of messages to contacts; the properties of messages must notice. */
 export const contactMutants: readonly Mutant[] = [
-  rewrite(
-    "a failure outranks deliveries",
-    "private.is_failed",
-    "AND (NOT private.is_delivered(p_reader, p_delivered_at, p_failed_at))",
-    "",
-  ),
+  rewrite("a failure outranks deliveries", "private.is_delivered", "OR (p_reader <> 'sms'::text)", ""),
   rewrite(
     "a failed segment is made good by the others",
     "private.is_delivered",
@@ -25,7 +20,7 @@ export const contactMutants: readonly Mutant[] = [
   rewrite(
     "a failure does not touch a message that was sent",
     "private.apply_receipts",
-    "when r.status = 'sent' then c.is_final and r.message_id = c.message_id",
+    "when r.status = 'sent' then c.is_final and (r.message_id = c.message_id or private.message_failed(r.message_id))",
     "when r.status = 'sent' then false",
   ),
   rewrite(
@@ -41,10 +36,10 @@ export const contactMutants: readonly Mutant[] = [
     "null;",
   ),
   rewrite(
-    "a read is no delivery",
+    "a read is not read",
     "private.record_receipts",
-    "filter (where v.kind <= 4 and v.reader <> '')",
-    "filter (where v.kind in (1, 2) and v.reader <> '')",
+    "filter (where v.kind in (2, 4) and v.reader <> '')",
+    "filter (where v.kind = 4 and v.reader <> '')",
   ),
   rewrite(
     "a cost counts each time its receipt changes",

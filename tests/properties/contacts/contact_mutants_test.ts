@@ -4,7 +4,7 @@ import { openTestDatabase, type Sql, type TestDatabase } from "../../harness/mod
 import { namesInLockOrder } from "../../races/names_in_lock_order.ts";
 import type { Mutant } from "../mutant.ts";
 import { speech, wrongSpeeches } from "./consent_runs.ts";
-import { oneMessage } from "./contact_arbitraries.ts";
+import { oneMessage, twoAttempts, twoMessages } from "./contact_arbitraries.ts";
 import { consentMutants, contactMutants, lockMutants } from "./contact_mutants.ts";
 import { assertContactsAreRight, runContactBatches, shuffledContactBatches } from "./contact_runs.ts";
 import { makeContacts } from "./contact_subjects.ts";
@@ -15,7 +15,7 @@ const HISTORIES_PER_SEED = 150;
 const LARGEST_BATCH = 40;
 
 noticed(
-  "the property of one message to a contact",
+  "the properties of messages to contacts",
   contactMutants,
   ({ sql }) => anySeed((seed) => hasWrongContacts(sql, seed)),
 );
@@ -29,7 +29,7 @@ function noticed(
   isNoticed: (database: TestDatabase) => Promise<boolean>,
 ): void {
   for (const { name, plant } of mutants) {
-    Deno.test(`${what} notices when ${name}`, async () => {
+    Deno.test(`${what}: it is noticed that ${name}`, async () => {
       const database = await openTestDatabase();
       try {
         await plant(database.sql);
@@ -65,7 +65,10 @@ async function anySeed(look: (seed: number) => Promise<boolean>): Promise<boolea
 }
 
 async function contactsOf(sql: Sql, seed: number) {
-  const subjects = await makeContacts(sql, fc.sample(oneMessage, { seed, numRuns: HISTORIES_PER_SEED }));
+  const subjects = await makeContacts(
+    sql,
+    fc.sample(fc.oneof(oneMessage, twoMessages, twoAttempts), { seed, numRuns: HISTORIES_PER_SEED }),
+  );
   return { subjects, batches: shuffledContactBatches(subjects, seed, "mutants", LARGEST_BATCH) };
 }
 
