@@ -19,8 +19,8 @@ export interface StackSettings {
   readonly cronSeconds: number;
 }
 
-/** What the functions see if nothing else is said. WHATSAPP_VPS_URL is set by the stack: the simulator's. */
-const FUNCTION_DEFAULTS: Readonly<Record<string, string>> = {
+/** Keys and secrets, if nothing else is said. */
+const KEY_DEFAULTS: Readonly<Record<string, string>> = {
   WEBHOOK_SECRET_KEY: "local-webhook-key",
   CRON_SECRET_KEY: "local-cron-key",
   WHATSAPP_VPS_API_KEY: "local-vps-key",
@@ -29,22 +29,29 @@ const FUNCTION_DEFAULTS: Readonly<Record<string, string>> = {
   TWILIO_AUTH_TOKEN: "local-twilio-token",
 };
 
+/** Who sends, if nothing else is said. */
+const ACCOUNT_DEFAULTS: Readonly<Record<string, string>> = {
+  WHATSAPP_PHONE_NUMBER_ID: "100000000000001",
+  WHATSAPP_ACCESS_TOKEN: "local-access-token",
+  TWILIO_ACCOUNT_SID: "AC00000000000000000000000000000001",
+  TWILIO_FROM: "+15005550006",
+};
+
+/** Addresses of gateways, which the simulator plays where nobody else does. */
+export const gatewayAddresses = ["WHATSAPP_VPS_URL", "WHATSAPP_CLOUD_API_URL", "TWILIO_API_URL"] as const;
+
 /** What the functions may read from outside; everything else stays with the stack. */
 const FUNCTION_VARIABLES: readonly string[] = [
-  ...Object.keys(FUNCTION_DEFAULTS),
-  "WHATSAPP_VPS_URL",
-  "WHATSAPP_CLOUD_API_URL",
-  "WHATSAPP_PHONE_NUMBER_ID",
-  "WHATSAPP_ACCESS_TOKEN",
-  "TWILIO_API_URL",
-  "TWILIO_ACCOUNT_SID",
-  "TWILIO_FROM",
+  ...Object.keys(KEY_DEFAULTS),
+  ...Object.keys(ACCOUNT_DEFAULTS),
+  ...gatewayAddresses,
   "PUBLIC_FUNCTIONS_URL",
   "PROCESS_TIME_BUDGET_MS",
   "PROCESS_LEASE_SECONDS",
   "PROCESS_SEND_TIMEOUT_MS",
   "PROCESS_CONCURRENCY",
   "PROCESS_SESSION_CONCURRENCY",
+  "PROCESS_POLL_SECONDS",
 ];
 
 /**
@@ -54,7 +61,7 @@ const FUNCTION_VARIABLES: readonly string[] = [
 export function readVariables(): Record<string, string> {
   const variables = { ...readEnvFile(), ...Deno.env.toObject() };
   return Object.fromEntries(
-    Object.entries(variables).filter(([name, value]) => value !== "" || name in FUNCTION_DEFAULTS),
+    Object.entries(variables).filter(([name, value]) => value !== "" || name in KEY_DEFAULTS),
   );
 }
 
@@ -78,7 +85,7 @@ export function functionVariables(variables: Readonly<Record<string, string>>): 
     const value = variables[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  return { ...FUNCTION_DEFAULTS, ...Object.fromEntries(given) };
+  return { ...KEY_DEFAULTS, ...ACCOUNT_DEFAULTS, ...Object.fromEntries(given) };
 }
 
 function readEnvFile(): Record<string, string> {

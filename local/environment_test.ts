@@ -30,3 +30,10 @@ Deno.test("example file names every variable that the stack or the functions rea
     equal(example.includes(`\n${name}=`), true, `${name} is missing in .env.example`);
   }
 });
+
+Deno.test("example file says what holds when nothing is said", async () => {
+  const example = await Deno.readTextFile(inRepository(".env.example"));
+  for (const [name, value] of Object.entries(functionVariables({}))) {
+    equal(example.includes(`\n${name}=${value}\n`), true, `${name} is not ${value} in .env.example`);
+  }
+});

@@ -3,25 +3,18 @@
  *
  * @module
  */
-import { z } from "zod";
 import { announceReady, endWithParent } from "./child_side.ts";
+import { simulatorKeys } from "./simulator/keys.ts";
 import { startSimulator } from "./simulator/simulator.ts";
-
-const settings = z.object({
-  FUNCTIONS_URL: z.string(),
-  WHATSAPP_VPS_API_KEY: z.string(),
-  WEBHOOK_SECRET_KEY: z.string(),
-});
 
 if (import.meta.main) {
   endWithParent();
-  const env = settings.parse(Deno.env.toObject());
+  const functionsUrl = Deno.env.get("FUNCTIONS_URL") ?? "";
   const simulator = await startSimulator({
-    functionsUrl: env.FUNCTIONS_URL,
-    // A gateway has a key, also where the functions were given none.
-    apiKey: env.WHATSAPP_VPS_API_KEY.trim() || "unset",
-    // While secrets rotate the variable is a list; a gateway knows one of them.
-    webhookKey: env.WEBHOOK_SECRET_KEY.split(",", 1)[0]?.trim() || "unset",
+    functionsUrl,
+    publicFunctionsUrl: Deno.env.get("PUBLIC_FUNCTIONS_URL") || functionsUrl,
+    // A gateway has its keys, also where the functions were given none.
+    keys: simulatorKeys((name) => Deno.env.get(name)?.trim() || "unset"),
   });
   announceReady(Number(new URL(simulator.url).port));
 }

@@ -5,7 +5,7 @@ import { readConfig } from "./config.ts";
 import { startCron } from "./cron.ts";
 import type { DataApiSettings } from "./data_api.ts";
 import { takeDataFolder } from "./data_folder.ts";
-import { functionVariables, localKeys, readVariables, stackSettings } from "./environment.ts";
+import { functionVariables, gatewayAddresses, localKeys, readVariables, stackSettings } from "./environment.ts";
 import { type Backends, openFrontDoor } from "./front_door.ts";
 import { openFunctions } from "./functions.ts";
 import { applyMigrations } from "./migrations.ts";
@@ -22,7 +22,10 @@ export interface StackOptions {
   dataDir?: string;
   /** Between two runs of the processor; 0: none. */
   cronSeconds?: number;
-  /** Default true, unless WHATSAPP_VPS_URL is given; false leaves WHATSAPP_VPS_URL as given. */
+  /**
+   * Default: the simulator plays every gateway whose address (WHATSAPP_VPS_URL, WHATSAPP_CLOUD_API_URL, TWILIO_API_URL)
+   * is not given. True: it plays all of them and posts to this stack alone, whatever the environment says; false: none.
+   */
   simulator?: boolean;
   /** Load supabase/seed.sql, once per data folder; default false. */
   seed?: boolean;
@@ -115,13 +118,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       }));
     undo.push(() => dataApi.kill());
 
-    const vpsUrl = options.env?.WHATSAPP_VPS_URL ?? variables.WHATSAPP_VPS_URL;
-    const wantsSimulator = options.simulator ?? vpsUrl === undefined;
     const functionsUrl = `${apiUrl}/functions/v1`;
+    const given: Record<string, string> = {
+      ...functionVariables(variables),
+      ...options.simulator === true ? { PUBLIC_FUNCTIONS_URL: functionsUrl } : {},
+      ...options.env,
+    };
+    const played = gatewayAddresses.filter((name) => options.simulator ?? given[name] === undefined);
     const [simulator] = await Promise.all([
-      wantsSimulator
-        ? startSimulatorProcess({ ...functionVariables(variables), ...options.env }, functionsUrl, log)
-        : null,
+      played.length > 0 ? startSimulatorProcess(given, functionsUrl, log) : null,
       applyMigrations(server.url, folder.path).then(() => fetch(`http://127.0.0.1:${dataApi.port}/-/reload`)),
     ]);
     if (simulator !== null) undo.push(() => simulator.kill());
@@ -135,8 +140,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       SUPABASE_SECRET_KEYS: JSON.stringify({ default: localKeys.secret }),
       SUPABASE_DB_URL: server.url,
       PUBLIC_FUNCTIONS_URL: functionsUrl,
-      ...functionVariables(variables),
-      ...simulatorUrl === null ? {} : { WHATSAPP_VPS_URL: simulatorUrl },
+      ...given,
+      ...simulatorUrl === null ? {} : Object.fromEntries(played.map((name) => [name, simulatorUrl])),
       ...options.env,
     };
     const functions = await openFunctions(env, log);

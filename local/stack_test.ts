@@ -208,9 +208,18 @@ Deno.test("stack", loose, async (t) => {
 
     await t.step("second start goes on with the data of the first", async () => {
       await stack.stop();
-      stack = await start(dataDir);
+      stack = await start(dataDir, { simulator: true, env: { TWILIO_API_URL: "http://127.0.0.1:1" } });
       const { data } = await client(stack).from("notes").select("text");
       equal(data?.length, 2);
+    });
+
+    await t.step("simulator plays every gateway but those with an address of their own", () => {
+      const { env, simulatorUrl, apiUrl } = stack;
+      match(simulatorUrl ?? "", /^http:\/\/127\.0\.0\.1:\d+$/);
+      equal(env.WHATSAPP_VPS_URL, simulatorUrl);
+      equal(env.WHATSAPP_CLOUD_API_URL, simulatorUrl);
+      equal(env.TWILIO_API_URL, "http://127.0.0.1:1");
+      equal(env.PUBLIC_FUNCTIONS_URL, `${apiUrl}/functions/v1`);
     });
   } finally {
     await stack.stop();

@@ -47,7 +47,12 @@ function summary(stack: Stack, cronSeconds: number, logFile: string, millisecond
     "",
     row("API", colors.cyan(stack.apiUrl)),
     row("Database", colors.cyan(stack.databaseUrl)),
-    row("Gateway", stack.simulatorUrl === null ? `${stack.env.WHATSAPP_VPS_URL}` : `${stack.simulatorUrl} (simulator)`),
+    ...([["VPS", "WHATSAPP_VPS_URL"], ["Cloud API", "WHATSAPP_CLOUD_API_URL"], ["SMS", "TWILIO_API_URL"]] as const).map(
+      ([name, variable]) => {
+        const url = stack.env[variable] ?? "not configured";
+        return row(name, url === stack.simulatorUrl ? `${url} (simulator)` : url);
+      },
+    ),
     row("Timer", cronSeconds === 0 ? "off (TRUETICK_CRON_SECONDS=0)" : `every ${cronSeconds} s`),
     row("Log", logFile),
     "",

@@ -1,6 +1,12 @@
 import { z } from "zod";
-import type { Faults } from "./faults.ts";
-import { type SimulatorRecord, simulatorRecordSchema } from "./record.ts";
+import type { SomeFaults } from "./faults.ts";
+import {
+  type SimulatorRecord,
+  simulatorRecordSchema,
+  type SimulatorSummary,
+  simulatorSummarySchema,
+} from "./record.ts";
+import type { WrittenMessage } from "./simulator.ts";
 
 const TIMEOUT_MS = 10_000;
 
@@ -13,8 +19,8 @@ export class SimulatorClient {
     this.#url = url;
   }
 
-  /** Changes some of the faults, for the sends that come from now on. Throws when one is out of range. */
-  async setFaults(faults: Partial<Faults>): Promise<void> {
+  /** Changes some of the faults, for the requests that come from now on. Throws when one is out of range. */
+  async setFaults(faults: SomeFaults): Promise<void> {
     await this.#call("POST", "faults", faults);
   }
 
@@ -23,7 +29,17 @@ export class SimulatorClient {
     await this.#call("POST", "groups", memberCounts);
   }
 
-  /** What truly happened; with `readers`, also who the people are. */
+  /** Lets somebody write a text to a number of the business; settles when it was posted. */
+  async write(message: WrittenMessage): Promise<void> {
+    await this.#call("POST", "write", message);
+  }
+
+  /** Sums and faults of everything so far: little to ask for, however much happened. */
+  async summary(): Promise<SimulatorSummary> {
+    return simulatorSummarySchema.parse(await this.#call("GET", "summary"));
+  }
+
+  /** What truly happened, one by one; with `readers`, also who the people in groups are. */
   async record(readers = false): Promise<SimulatorRecord> {
     return simulatorRecordSchema.parse(await this.#call("GET", `record?readers=${readers}`));
   }

@@ -1,10 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** How a webhook is posted to. */
-export interface DeliverOptions {
+/** A request to a webhook. */
+export interface Post {
   readonly url: string;
-  /** Sent as X-API-Key. */
-  readonly key: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** How often a post is tried, and for how long. */
+export interface DeliverOptions {
   /** Ends the delivery, tries and waits included. */
   readonly signal: AbortSignal;
   /** The longest one try may take. Default 15,000. */
@@ -21,14 +25,14 @@ export type Delivery =
   | { readonly status: null; readonly tries: number; readonly reason: string };
 
 /**
- * Posts a JSON body as a real gateway does: refused connections, timeouts and 5xx are tried again, with backoff and
- * for a bounded time; any other answer is final, a 4xx above all.
+ * Posts as a real gateway does: refused connections, timeouts and 5xx are tried again, with backoff and for a bounded
+ * time; any other answer is final, a 4xx above all.
  */
-export async function deliver(body: string, options: DeliverOptions): Promise<Delivery> {
-  const { url, key, signal, tryMs = 15_000, retryForMs = 60_000, backoffMs = 100 } = options;
+export async function deliver(post: Post, options: DeliverOptions): Promise<Delivery> {
+  const { signal, tryMs = 15_000, retryForMs = 60_000, backoffMs = 100 } = options;
   const lastTryAt = performance.now() + retryForMs;
   for (let tries = 1;; tries++) {
-    const answer = await tryOnce(url, key, body, AbortSignal.any([signal, AbortSignal.timeout(tryMs)]));
+    const answer = await tryOnce(post, AbortSignal.any([signal, AbortSignal.timeout(tryMs)]));
     if (typeof answer === "number" && answer < 500) return { status: answer, tries };
     const wait = Math.min(2000, backoffMs * 2 ** (tries - 1));
     if (signal.aborted) return { status: null, tries, reason: "the simulator is stopping" };
@@ -40,14 +44,9 @@ export async function deliver(body: string, options: DeliverOptions): Promise<De
 }
 
 /** The status, or the reason why there is none. */
-async function tryOnce(url: string, key: string, body: string, signal: AbortSignal): Promise<number | string> {
+async function tryOnce({ url, headers, body }: Post, signal: AbortSignal): Promise<number | string> {
   try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json", "x-api-key": key },
-      body,
-      signal,
-    });
+    const response = await fetch(url, { method: "POST", headers: { ...headers }, body, signal });
     await response.body?.cancel();
     return response.status;
   } catch (error) {

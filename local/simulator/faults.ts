@@ -1,127 +1,64 @@
 import { z } from "zod";
+import { calmCloudApi, cloudApiFaultsSchema, stormyCloudApi } from "./cloud_api/faults.ts";
+import { faultFields } from "./fault_fields.ts";
+import { calmSms, smsFaultsSchema, stormySms } from "./sms/faults.ts";
+import { calmVps, stormyVps, vpsFaultsSchema } from "./vps/faults.ts";
 
-const rate = z.number().min(0).max(1);
-const milliseconds = z.tuple([z.number().min(0).max(60_000), z.number().min(0).max(60_000)])
-  .refine(([least, most]) => least <= most, "the first number must not be above the second");
+const { rate, wait } = faultFields;
 
 /**
- * What the simulated gateway does, and how often. Rates run from 0 (never) to 1 (always); waits are
- * `[least, most]` in milliseconds. A rate "of the groups" is drawn once for each send to a group.
+ * What the simulated gateways do, and how often. Rates run from 0 (never) to 1 (always); waits are `[least, most]` in
+ * milliseconds. What stands here without a section is the VPS gateway's.
  */
 export const faultsSchema = z.strictObject({
   /** Same seed, same decisions. */
   seed: z.number().int().min(0).max(0xffffffff),
 
-  /** Of the groups: `/send` answers `{success: false, error}` and sends nothing. */
-  sendsRejected: rate,
-  /** Of the groups: accepted, then `message_failed` is called back. Nobody receives anything. */
-  sendsFailed: rate,
-  /** Of the groups: `message_failed` is called back and `message_sent` after it; the message did go out. */
-  sendsFailedThenSent: rate,
-  /** Of the groups: the message is taken, and `/send` never answers, or its connection breaks. */
-  sendTimeouts: rate,
-  /** Of the groups: the first `/send` is answered 429 or 503 with Retry-After, and nothing is taken. */
-  sendsBusy: rate,
+  ...vpsFaultsSchema.shape,
+  /** The Graph API of Meta. */
+  cloudApi: cloudApiFaultsSchema,
+  /** Twilio. */
+  sms: smsFaultsSchema,
 
-  /** Of the groups: the callback is posted twice. */
-  callbacksDoubled: rate,
-  /** Of the groups: the callback is posted, and answered, before `/send` answers. */
-  callbacksEarly: rate,
-  /** Of the groups: the callback never comes; only `/message-status` tells. */
-  callbacksLost: rate,
-  /** Of the groups: the callback carries no clientMessageId. */
-  callbacksWithoutId: rate,
+  // From here on: all gateways.
 
-  /** How many sessions report each receipt. */
-  receiptSessions: z.number().int().min(1).max(10),
-  /** Each session reports in an order of its own, so that some reads come before their deliveries. */
-  receiptsShuffled: z.boolean(),
-  /** Of the groups: half of the receipts are posted, and answered, before the send callback. */
-  receiptsEarly: rate,
-  /** Of the people who read: nobody reports their delivery. */
-  readsWithoutDelivery: rate,
-  /** Of the receipts: the reader carries a device suffix (`91987:12@s.whatsapp.net`). */
-  deviceSuffixes: rate,
-  /** Of the receipts: the timestamp is in milliseconds, a string, or ISO 8601 instead of unix seconds. */
-  oddTimestamps: rate,
-  /** Of the groups: one session more reports half of the deliveries, and does not know whose they are. */
-  sessionsWithoutNames: rate,
-  /** Of the groups: no receipt names its reader. Such groups report deliveries alone. */
-  anonymousGroups: rate,
-
-  /** Of the groups: one undigestible post (or array element) more, to one of the two webhooks. */
-  malformedPosts: rate,
-
-  /** Of the members: the message reaches their phone. */
+  /** Of the people: the message reaches their phone. */
   deliveredShare: rate,
-  /** Of the members it reaches: they read it. */
+  /** Of the people it reaches: they read it. */
   readShare: rate,
 
-  /** How long `/send` takes to answer. */
-  answerMs: milliseconds,
-  /** How long after the answer the message goes out and the callback is posted. */
-  callbackMs: milliseconds,
-  /** How long after the callback members receive and read. */
-  receiptMs: milliseconds,
-  /** How long a `/send` that will not answer is held open. */
-  hangMs: milliseconds,
-  /** Most events in one post. */
-  batchMax: z.number().int().min(1).max(1000),
+  /** How long a send takes to be answered. */
+  answerMs: wait,
+  /** How long after the answer the message goes out and is first reported on. */
+  callbackMs: wait,
+  /** How long after that people receive and read. */
+  receiptMs: wait,
+  /** How long a send that will not be answered is held open. */
+  hangMs: wait,
 });
 
-/** How the simulated gateway behaves; see {@link faultsSchema} for each field. */
+/** How the simulated gateways behave; see {@link faultsSchema} for each field. */
 export type Faults = z.infer<typeof faultsSchema>;
 
-/** A gateway on a good day: everything arrives once and in order. What `deno task start` begins with. */
+/** Some of the faults, for a change. */
+export type SomeFaults = Partial<Omit<Faults, "cloudApi" | "sms">> & {
+  readonly cloudApi?: Partial<Faults["cloudApi"]>;
+  readonly sms?: Partial<Faults["sms"]>;
+};
+
+/** A good day: everything arrives once and in order. What `deno task start` begins with. */
 export const calm: Faults = {
   seed: 1,
-  sendsRejected: 0,
-  sendsFailed: 0,
-  sendsFailedThenSent: 0,
-  sendTimeouts: 0,
-  sendsBusy: 0,
-  callbacksDoubled: 0,
-  callbacksEarly: 0,
-  callbacksLost: 0,
-  callbacksWithoutId: 0,
-  receiptSessions: 1,
-  receiptsShuffled: false,
-  receiptsEarly: 0,
-  readsWithoutDelivery: 0,
-  deviceSuffixes: 0,
-  oddTimestamps: 0,
-  sessionsWithoutNames: 0,
-  anonymousGroups: 0,
-  malformedPosts: 0,
+  ...calmVps,
+  cloudApi: calmCloudApi,
+  sms: calmSms,
   deliveredShare: 0.97,
   readShare: 0.6,
   answerMs: [5, 40],
   callbackMs: [50, 500],
   receiptMs: [0, 3000],
   hangMs: [15_000, 15_000],
-  batchMax: 100,
 };
 
-/** A gateway on its worst day: every fault that was seen in the wild, all at once. What the demo runs. */
-export const storm: Faults = {
-  ...calm,
-  sendsRejected: 0.05,
-  sendsFailed: 0.02,
-  sendsFailedThenSent: 0.02,
-  sendTimeouts: 0.02,
-  sendsBusy: 0.03,
-  callbacksDoubled: 0.2,
-  callbacksEarly: 0.1,
-  callbacksLost: 0.05,
-  callbacksWithoutId: 0.1,
-  receiptSessions: 3,
-  receiptsShuffled: true,
-  receiptsEarly: 0.1,
-  readsWithoutDelivery: 0.1,
-  deviceSuffixes: 0.2,
-  oddTimestamps: 0.1,
-  sessionsWithoutNames: 0.1,
-  anonymousGroups: 0.04,
-  malformedPosts: 0.25,
-  batchMax: 300,
-};
+/** The worst day: every fault that was seen in the wild, all at once. What the demo runs. */
+export const storm: Faults = { ...calm, ...stormyVps, cloudApi: stormyCloudApi, sms: stormySms };

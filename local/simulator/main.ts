@@ -1,3 +1,4 @@
+import { simulatorKeys } from "./keys.ts";
 import { startSimulator } from "./simulator.ts";
 
 /** Runs the simulator as a process of its own, on a good day, until SIGTERM or SIGINT. */
@@ -5,8 +6,8 @@ async function main(): Promise<void> {
   const simulator = await startSimulator({
     port: Number(Deno.env.get("SIMULATOR_PORT") ?? 0),
     functionsUrl: required("FUNCTIONS_URL"),
-    apiKey: required("WHATSAPP_VPS_API_KEY"),
-    webhookKey: required("WEBHOOK_SECRET_KEY").split(",", 1)[0]?.trim() ?? "",
+    publicFunctionsUrl: Deno.env.get("PUBLIC_FUNCTIONS_URL") || required("FUNCTIONS_URL"),
+    keys: simulatorKeys(required),
   });
   print(Deno.stdout, `simulator ready at ${simulator.url}`);
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

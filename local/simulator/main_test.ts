@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 function run(env: Record<string, string>): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-lock", new URL("./main.ts", import.meta.url).href],
-    env: { SIMULATOR_PORT: "0", WHATSAPP_VPS_API_KEY: "vps", WEBHOOK_SECRET_KEY: "hook,old", ...env },
+    env: {
+      SIMULATOR_PORT: "0",
+      WHATSAPP_VPS_API_KEY: "vps",
+      WEBHOOK_SECRET_KEY: "hook,old",
+      WHATSAPP_ACCESS_TOKEN: "token",
+      WHATSAPP_APP_SECRET: "secret,old",
+      TWILIO_ACCOUNT_SID: "AC1",
+      TWILIO_AUTH_TOKEN: "twilio,old",
+      ...env,
+    },
     stdout: "piped",
     stderr: "piped",
   }).spawn();

@@ -1,36 +1,36 @@
 import { randomFor } from "./random.ts";
 
 /** Events to be posted together. */
-export interface Batch {
-  readonly events: readonly unknown[];
+export interface Batch<Event> {
+  readonly events: readonly Event[];
   /** How many of them are as they should be. */
   readonly good: number;
 }
 
 /** How an outbox posts. */
-export interface OutboxOptions {
+export interface OutboxOptions<Event> {
   /** Posts one batch; must not throw. */
-  readonly post: (batch: Batch) => Promise<void>;
+  readonly post: (batch: Batch<Event>) => Promise<void>;
   /** Most posts under way at one moment. */
   readonly concurrency: number;
   /** Most events in one batch, and the seed that sizes are drawn from; asked anew for each batch. */
   readonly sizing: () => { readonly seed: number; readonly batchMax: number };
 }
 
-interface Waiting {
-  readonly event: unknown;
+interface Waiting<Event> {
+  readonly event: Event;
   readonly good: boolean;
   readonly settle: () => void;
 }
 
-/** Gathers events of all groups and posts them in batches of mixed size, a bounded number of posts at a time. */
-export class Outbox {
-  readonly #options: OutboxOptions;
-  readonly #waiting: Waiting[] = [];
+/** Gathers events of all messages and posts them in batches of mixed size, a bounded number of posts at a time. */
+export class Outbox<Event> {
+  readonly #options: OutboxOptions<Event>;
+  readonly #waiting: Waiting<Event>[] = [];
   #underWay = 0;
   #batches = 0;
 
-  constructor(options: OutboxOptions) {
+  constructor(options: OutboxOptions<Event>) {
     this.#options = options;
   }
 
@@ -40,12 +40,12 @@ export class Outbox {
   }
 
   /** Queues events; settles when each of them was posted. */
-  put(events: readonly unknown[]): Promise<void> {
+  put(events: readonly Event[]): Promise<void> {
     return this.#put(events, true);
   }
 
   /** Queues an undigestible event, to travel among good ones where there are any. */
-  putBad(event: unknown): Promise<void> {
+  putBad(event: Event): Promise<void> {
     return this.#put([event], false);
   }
 
@@ -54,7 +54,7 @@ export class Outbox {
     for (const { settle } of this.#waiting.splice(0)) settle();
   }
 
-  #put(events: readonly unknown[], good: boolean): Promise<void> {
+  #put(events: readonly Event[], good: boolean): Promise<void> {
     if (events.length === 0) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     let open = events.length;

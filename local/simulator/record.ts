@@ -1,35 +1,10 @@
 import { z } from "zod";
+import { contactsSchema, contactTotalsSchema } from "./contacts/record.ts";
+import { groupRecordSchema, groupTotalsSchema } from "./vps/record.ts";
 
 const count = z.number().int().nonnegative();
-
-const takenSendSchema = z.object({
-  clientMessageId: z.string(),
-  messageId: z.string(),
-  sessionId: z.string(),
-  /** `queued` until the message has gone out, or has failed to. */
-  status: z.enum(["queued", "sent", "failed"]),
-}).readonly();
-
-const groupRecordSchema = z.object({
-  groupJid: z.string(),
-  memberCount: count,
-  /** `sent` when a message went out, `queued` while one is on its way, `failed` when every request failed. */
-  status: z.enum(["none", "queued", "sent", "failed"]),
-  /** Every message taken, a second one included. */
-  sends: z.array(takenSendSchema).readonly(),
-  /** Requests answered `{success: false}`. */
-  rejected: count,
-  /** Requests answered 429 or 503. */
-  busy: count,
-  /** True when its receipts name no reader; `delivered` is then capped at the member count. */
-  anonymous: z.boolean(),
-  /** People who got the message, and people who read it: what the backend's counters must come to. */
-  delivered: count,
-  read: count,
-  /** Who they are; there only when asked for. */
-  deliveredTo: z.array(z.string()).readonly().optional(),
-  readBy: z.array(z.string()).readonly().optional(),
-}).readonly();
+/** How often each fault was injected. */
+const faultsSchema = z.record(z.string(), count).readonly();
 
 const postRecordSchema = z.object({
   posts: count,
@@ -42,44 +17,47 @@ const postRecordSchema = z.object({
   lost: count,
 }).readonly();
 
-/** The shape of the answer to `GET /control/record`. */
-export const simulatorRecordSchema = z.object({
+const contactSummarySchema = z.object({ totals: contactTotalsSchema, faults: faultsSchema });
+
+const summaryFields = z.object({
   seed: count,
+  /** Nothing is left to answer or to post. */
   idle: z.boolean(),
-  totals: z.object({
-    /** Groups that somebody tried to send to. */
-    groups: count,
-    requests: count,
-    /** Messages taken. */
-    sends: count,
-    /** Messages that went out to a group that had already got one. */
-    doubleSends: count,
-    /** Groups, by status. */
-    sent: count,
-    failed: count,
-    /** People. */
-    delivered: count,
-    read: count,
-    /** Groups in which somebody got the message. */
-    reached: count,
+  totals: groupTotalsSchema,
+  faults: faultsSchema,
+  cloudApi: contactSummarySchema.readonly(),
+  sms: contactSummarySchema.readonly(),
+  /** Well-formed posts: callbacks and receipts of the VPS gateway, and what Meta and Twilio posted. */
+  posts: z.object({
+    callbacks: postRecordSchema,
+    receipts: postRecordSchema,
+    cloudApi: postRecordSchema,
+    sms: postRecordSchema,
   }).readonly(),
-  /** How often each fault was injected. */
-  faults: z.record(z.string(), count).readonly(),
-  /** Well-formed posts, by webhook. */
-  posts: z.object({ callbacks: postRecordSchema, receipts: postRecordSchema }).readonly(),
-  /** Answers that a webhook must not give, the first fifty: a 4xx to a good post, a 5xx or a 200 to a bad one. */
+  /** Answers that a webhook must not give, the first fifty of each gateway: a 4xx to a good post, a 5xx or a 200 to a bad one. */
   unexpected: z.array(z.string()).readonly(),
+});
+
+/** The shape of the answer to `GET /control/summary`. What stands in it without a section is the VPS gateway's. */
+export const simulatorSummarySchema = summaryFields.readonly();
+
+const contactsRecordSchema = contactSummarySchema.extend(contactsSchema.unwrap().shape).readonly();
+
+/** The shape of the answer to `GET /control/record`: the summary, and everything one by one. */
+export const simulatorRecordSchema = summaryFields.extend({
   groups: z.array(groupRecordSchema).readonly(),
+  cloudApi: contactsRecordSchema,
+  sms: contactsRecordSchema,
 }).readonly();
-
-/** One message that the gateway took. */
-export type TakenSend = z.infer<typeof takenSendSchema>;
-
-/** What truly happened to one group. */
-export type GroupRecord = z.infer<typeof groupRecordSchema>;
 
 /** Well-formed posts to one webhook. */
 export type PostRecord = z.infer<typeof postRecordSchema>;
+
+/** Sums and faults of everything so far. */
+export type SimulatorSummary = z.infer<typeof simulatorSummarySchema>;
+
+/** What truly happened to the contacts of one provider. */
+export type ContactsRecord = z.infer<typeof contactsRecordSchema>;
 
 /** The simulator's own record of what it did. */
 export type SimulatorRecord = z.infer<typeof simulatorRecordSchema>;

@@ -1,236 +1,23 @@
 import assert from "node:assert/strict";
-import { setTimeout as delay } from "node:timers/promises";
 import { SimulatorClient } from "./client.ts";
-import { calm, type Faults, storm } from "./faults.ts";
-import { receiveWebhooks, type WebhookReceiver } from "./receive_webhooks.ts";
-import { type Simulator, startSimulator } from "./simulator.ts";
+import { onStage, stageKeys } from "./stage.ts";
+import { startSimulator } from "./simulator.ts";
 
 const GROUP = "120363000000000001@g.us";
-/** A day without waits. */
-const swift: Partial<Faults> = { answerMs: [0, 2], callbackMs: [0, 5], receiptMs: [0, 20], hangMs: [20, 20] };
 
-interface Stage {
-  readonly simulator: Simulator;
-  readonly webhooks: WebhookReceiver;
-  send(groupJid?: string, clientMessageId?: string): Promise<Response>;
-  status(clientMessageId: string): Promise<unknown>;
-  untilIdle(): Promise<void>;
+async function send(url: string): Promise<void> {
+  const headers = { "x-api-key": stageKeys.WHATSAPP_VPS_API_KEY };
+  const message = { type: "text", text: "hello" };
+  const body = JSON.stringify({ sessionId: "wa_one", groupJid: GROUP, message, clientMessageId: "one" });
+  await (await fetch(`${url}/send`, { method: "POST", headers, body })).body?.cancel();
 }
-
-async function onStage(faults: Partial<Faults>, act: (stage: Stage) => Promise<void>): Promise<void> {
-  const webhooks = receiveWebhooks();
-  const keys = { apiKey: "vps-key", webhookKey: "hook-key" };
-  const simulator = await startSimulator({
-    functionsUrl: webhooks.url,
-    ...keys,
-    faults: { ...calm, ...swift, ...faults },
-  });
-  const headers = { "x-api-key": keys.apiKey, "content-type": "application/json" };
-  try {
-    await act({
-      simulator,
-      webhooks,
-      send: (groupJid = GROUP, clientMessageId: string = crypto.randomUUID()) =>
-        fetch(`${simulator.url}/send`, {
-          method: "POST",
-          headers,
-          body: JSON.stringify({
-            sessionId: "wa_one",
-            groupJid,
-            message: { type: "text", text: "hello" },
-            clientMessageId,
-          }),
-        }),
-      status: async (id) =>
-        await (await fetch(`${simulator.url}/message-status?clientMessageId=${id}`, { headers })).json(),
-      untilIdle: async () => {
-        const deadline = performance.now() + 20_000;
-        while (!simulator.idle) {
-          assert.ok(performance.now() < deadline, "the simulator did not become idle within 20 s");
-          await delay(10);
-        }
-      },
-    });
-  } finally {
-    await simulator.stop();
-    await webhooks.stop();
-  }
-}
-
-Deno.test("a send is accepted, called back and reported when the gateway is calm", () =>
-  onStage({}, async ({ simulator, webhooks, send, untilIdle }) => {
-    simulator.registerGroups({ [GROUP]: 40 });
-    const answer = await send(GROUP, "0b0e7a52-0000-4000-8000-000000000001");
-    assert.deepEqual([answer.status, await answer.json()], [200, { success: true, accepted: true }]);
-    await untilIdle();
-    const { totals, groups } = simulator.record();
-    const [group] = groups;
-    const [callback, ...others] = webhooks.events("whatsapp-send-callback");
-    assert.equal(others.length, 0);
-    assert.equal(callback?.event, "message_sent");
-    assert.equal(callback?.clientMessageId, "0b0e7a52-0000-4000-8000-000000000001");
-    assert.equal(callback?.messageId, group?.sends[0]?.messageId);
-    const receipts = webhooks.events("whatsapp-read-receipt-webhook");
-    assert.equal(receipts.filter(({ event }) => event === "message_delivered").length, totals.delivered);
-    assert.equal(receipts.filter(({ event }) => event === "message_read").length, totals.read);
-    assert.ok(totals.delivered > 30 && totals.delivered <= 40);
-    assert.equal(webhooks.wrongKeys, 0);
-  }));
-
-Deno.test("a caller is refused when the key is missing or wrong", () =>
-  onStage({}, async ({ simulator }) => {
-    for (const key of ["", "wrong"]) {
-      const headers = { "x-api-key": key };
-      const sent = await fetch(`${simulator.url}/send`, { method: "POST", headers, body: "{}" });
-      const asked = await fetch(`${simulator.url}/message-status?clientMessageId=1`, { headers });
-      assert.deepEqual([sent.status, asked.status], [401, 401]);
-      await Promise.all([sent.body?.cancel(), asked.body?.cancel()]);
-    }
-    assert.equal(simulator.record().totals.requests, 0);
-  }));
-
-Deno.test("a send is refused with the field when the body is wrong", () =>
-  onStage({}, async ({ simulator, send }) => {
-    const answer = await send("not-a-group");
-    assert.equal(answer.status, 400);
-    assert.match(await answer.text(), /groupJid/);
-    assert.equal(simulator.record().totals.requests, 0);
-  }));
-
-Deno.test("a second send is taken and recorded when the group already got one", () =>
-  onStage({}, async ({ simulator, send, untilIdle }) => {
-    for (const id of ["same", "same", "other"]) await (await send(GROUP, id)).body?.cancel();
-    await untilIdle();
-    const { totals, groups } = simulator.record();
-    assert.deepEqual([totals.sends, totals.doubleSends, totals.sent], [3, 2, 1]);
-    assert.equal(new Set(groups[0]?.sends.map((send) => send.messageId)).size, 3);
-  }));
-
-Deno.test("message-status tells what became of a send when its callback never comes", () =>
-  onStage({ callbacksLost: 1 }, async ({ simulator, webhooks, send, status, untilIdle }) => {
-    assert.deepEqual(await status("first"), { found: false });
-    await (await send(GROUP, "first")).body?.cancel();
-    await untilIdle();
-    const messageId = simulator.record().groups[0]?.sends[0]?.messageId;
-    assert.deepEqual(await status("first"), { found: true, status: "sent", messageId });
-    assert.equal(webhooks.events("whatsapp-send-callback").length, 0);
-    assert.equal(simulator.record().faults["callbacks lost"], 1);
-  }));
-
-Deno.test("message-status says queued until the message has gone out", () =>
-  onStage({ callbackMs: [60_000, 60_000] }, async ({ send, status }) => {
-    await (await send(GROUP, "slow")).body?.cancel();
-    assert.deepEqual(await status("slow"), { found: true, status: "queued" });
-  }));
-
-Deno.test("a rejected send goes nowhere, and message-status says failed", () =>
-  onStage({ sendsRejected: 1 }, async ({ simulator, webhooks, send, status, untilIdle }) => {
-    const answer = await (await send(GROUP, "no")).json();
-    assert.equal(answer.success, false);
-    assert.match(answer.error, /participant/);
-    await untilIdle();
-    assert.deepEqual(await status("no"), { found: true, status: "failed", error: answer.error });
-    assert.equal(webhooks.posts.length, 0);
-    assert.equal(simulator.record().totals.failed, 1);
-  }));
-
-Deno.test("a failed send is called back and reaches nobody", () =>
-  onStage({ sendsFailed: 1 }, async ({ simulator, webhooks, send, untilIdle }) => {
-    await (await send()).body?.cancel();
-    await untilIdle();
-    assert.deepEqual(webhooks.events("whatsapp-send-callback").map(({ event }) => event), ["message_failed"]);
-    assert.equal(webhooks.events("whatsapp-read-receipt-webhook").length, 0);
-    assert.deepEqual([simulator.record().totals.failed, simulator.record().totals.delivered], [1, 0]);
-  }));
-
-Deno.test("a message has gone out when its send hangs or is cut off", () =>
-  onStage({ sendTimeouts: 1 }, async ({ simulator, send, untilIdle }) => {
-    for (let group = 0; group < 6; group++) await assert.rejects(send(`12036300000000010${group}@g.us`));
-    await untilIdle();
-    assert.equal(simulator.record().totals.sent, 6);
-    assert.equal(simulator.record().unexpected.length, 0);
-  }));
-
-Deno.test("nothing is taken when the gateway is busy", () =>
-  onStage({ sendsBusy: 1 }, async ({ simulator, send }) => {
-    const answer = await send();
-    await answer.body?.cancel();
-    assert.ok(answer.status === 429 || answer.status === 503);
-    assert.equal(answer.headers.get("retry-after"), "1");
-    assert.equal(simulator.record().totals.sends, 0);
-  }));
-
-Deno.test("a callback is posted and answered before the send is answered when it is early", () =>
-  onStage({ callbacksEarly: 1 }, async ({ webhooks, send, untilIdle }) => {
-    const answer = await send();
-    assert.equal(webhooks.events("whatsapp-send-callback").length, 1);
-    await answer.body?.cancel();
-    await untilIdle();
-    assert.equal(webhooks.events("whatsapp-send-callback").length, 1);
-  }));
-
-Deno.test("receipts are posted before the callback when they are early", () =>
-  onStage({ receiptsEarly: 1 }, async ({ webhooks, send, untilIdle }) => {
-    await (await send()).body?.cancel();
-    await untilIdle();
-    const names = webhooks.posts.map(({ webhook }) => webhook);
-    assert.equal(names[0], "whatsapp-read-receipt-webhook");
-    assert.ok(names.indexOf("whatsapp-send-callback") > 0);
-  }));
-
-Deno.test("a post is tried again when the webhook answers 503, and not when it answers 400", () =>
-  onStage({}, async ({ simulator, webhooks, send, untilIdle }) => {
-    webhooks.answers.push(503, 503);
-    await (await send()).body?.cancel();
-    await untilIdle();
-    const { callbacks, receipts } = simulator.record().posts;
-    assert.equal(callbacks.retries + receipts.retries, 2);
-    assert.equal(callbacks.lost + receipts.lost + callbacks.refused + receipts.refused, 0);
-    assert.equal(webhooks.events("whatsapp-send-callback").filter(({ event }) => event === "message_sent").length, 1);
-
-    simulator.reset();
-    const before = webhooks.posts.length;
-    webhooks.answers.push(...Array.from({ length: 100 }, () => 400));
-    await (await send()).body?.cancel();
-    await untilIdle();
-    const after = simulator.record();
-    assert.equal(after.posts.callbacks.retries + after.posts.receipts.retries, 0);
-    assert.equal(webhooks.posts.length - before, after.posts.callbacks.posts + after.posts.receipts.posts);
-    assert.equal(after.posts.callbacks.refused, 1);
-    assert.match(after.unexpected[0] ?? "", /answered 400/);
-  }));
-
-Deno.test("the record equals what a right backend counts when every fault is on", () =>
-  onStage({ ...storm, ...swift, seed: 42 }, async ({ simulator, webhooks, send, untilIdle }) => {
-    webhooks.judgeMalformed = true;
-    const groups = Array.from({ length: 60 }, (_, index) => `12036300000000${100 + index}@g.us`);
-    simulator.registerGroups(Object.fromEntries(groups.map((group, index) => [group, 5 + index])));
-    await Promise.allSettled(groups.map(async (group) => await (await send(group)).body?.cancel()));
-    await untilIdle();
-    const record = simulator.record(true);
-    assert.deepEqual(record.unexpected, []);
-    const receipts = webhooks.events("whatsapp-read-receipt-webhook").filter((event) =>
-      typeof event.reader === "string"
-    );
-    const delivered = new Set(
-      receipts.map(({ messageId, reader }) => `${messageId} ${`${reader}`.replace(/:\d+@/, "@")}`),
-    );
-    const anonymous = record.groups.filter((group) => group.anonymous);
-    assert.equal(
-      delivered.size + anonymous.reduce((sum, group) => sum + group.memberCount, 0),
-      record.totals.delivered,
-    );
-    assert.ok((record.faults["callbacks doubled"] ?? 0) > 3);
-    assert.equal(record.totals.sent + record.totals.failed, 60);
-    assert.equal(record.totals.doubleSends, 0);
-  }));
 
 Deno.test("faults, groups and record can be had over HTTP", () =>
-  onStage({}, async ({ simulator, send, untilIdle }) => {
+  onStage({}, async ({ simulator, untilIdle }) => {
     const client = new SimulatorClient(simulator.url);
     await client.setFaults({ seed: 9, receiptSessions: 2 });
     await client.registerGroups({ [GROUP]: 12 });
-    await (await send()).body?.cancel();
+    await send(simulator.url);
     await untilIdle();
     assert.equal(await client.idle(), true);
     assert.deepEqual(await client.record(true), simulator.record(true));
@@ -239,6 +26,41 @@ Deno.test("faults, groups and record can be had over HTTP", () =>
     assert.equal((await client.record()).groups[0]?.deliveredTo, undefined);
     await client.reset();
     assert.equal(simulator.record().totals.groups, 0);
+  }));
+
+Deno.test("faults of one gateway are changed without those of the others", () =>
+  onStage({}, async ({ simulator }) => {
+    const client = new SimulatorClient(simulator.url);
+    await client.setFaults({ cloudApi: { sendsRejected: 1 }, sms: { replies: 0.5 } });
+    await client.setFaults({ cloudApi: { failed: 0.1 } });
+    await assert.rejects(client.setFaults({ sms: { silent: 2 } }), /400.*silent/s);
+    await assert.rejects(client.setFaults({ cloudApi: { batchMax: 1001 } }), /400.*batchMax/s);
+    const answer = await fetch(`${simulator.url}/v23.0/1/messages`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${stageKeys.WHATSAPP_ACCESS_TOKEN}` },
+      body: JSON.stringify({
+        messaging_product: "whatsapp",
+        to: "919876500000",
+        type: "text",
+        text: { body: "Hello" },
+      }),
+    });
+    assert.equal(answer.status, 400);
+    await answer.body?.cancel();
+    assert.equal((await client.summary()).cloudApi.faults["sends rejected"], 1);
+  }));
+
+Deno.test("the summary says what the record says, without its lists", () =>
+  onStage({}, async ({ simulator, untilIdle }) => {
+    const client = new SimulatorClient(simulator.url);
+    await send(simulator.url);
+    await client.write({ channel: "sms", to: "+15005550006", from: "919876500000", text: "Hello" });
+    await untilIdle();
+    const { groups, cloudApi, sms, ...sums } = await client.record();
+    const { cloudApi: { totals: byWhatsapp }, sms: { totals: bySms }, ...others } = await client.summary();
+    assert.deepEqual(others, sums);
+    assert.deepEqual([byWhatsapp, bySms], [cloudApi.totals, sms.totals]);
+    assert.deepEqual([groups.length, sms.inbound.length, bySms.inbound], [1, 1, 1]);
   }));
 
 Deno.test("faults are refused with the field when one is unknown or out of range", () =>
@@ -255,7 +77,8 @@ Deno.test("faults are refused with the field when one is unknown or out of range
   }));
 
 Deno.test("the simulator does not start when a key is empty", async () => {
-  const options = { functionsUrl: "http://127.0.0.1:1", apiKey: "a", webhookKey: "b" };
-  await assert.rejects(startSimulator({ ...options, apiKey: "" }), /WHATSAPP_VPS_API_KEY/);
-  await assert.rejects(startSimulator({ ...options, webhookKey: "" }), /WEBHOOK_SECRET_KEY/);
+  for (const name of Object.keys(stageKeys)) {
+    const options = { functionsUrl: "http://127.0.0.1:1", keys: { ...stageKeys, [name]: "" } };
+    await assert.rejects(startSimulator(options), new RegExp(name));
+  }
 });

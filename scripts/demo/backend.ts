@@ -1,11 +1,20 @@
 import { z } from "zod";
-import { expectData, type StartedCampaign } from "./crm.ts";
+import { expectData, type Organization, type StartedCampaign } from "./crm.ts";
 
 /** The counters of one campaign, as `notification_campaign_stats` shows them. */
 export type Stats = z.infer<typeof statsSchema>;
 
 /** One group, as `notification_campaign_groups` shows it. */
 export type BackendGroup = z.infer<typeof groupSchema>;
+
+/** One contact of a campaign, as `notification_campaign_recipients` has it. */
+export type BackendContact = z.infer<typeof contactSchema>;
+
+/** A message that somebody wrote, as `chat_messages` has it. */
+export type BackendMessage = z.infer<typeof messageSchema>;
+
+/** Somebody who wants no more messages of a channel, as `opt_outs` has it. */
+export type BackendOptOut = z.infer<typeof optOutSchema>;
 
 const figure = z.coerce.number();
 const statsSchema = z.object({
@@ -31,7 +40,35 @@ const groupSchema = z.object({
   delivered_count: figure,
   read_count: figure,
 });
+const contactSchema = z.object({
+  id: z.string(),
+  recipient: z.string(),
+  status: z.string(),
+  skip_reason: z.string().nullable(),
+  message_id: z.string().nullable(),
+  error_code: z.string().nullable(),
+  delivered_count: figure,
+  read_count: figure,
+  cost: figure.nullable(),
+});
 const attemptSchema = z.object({ id: z.string(), recipient_id: z.string(), message_id: z.string().nullable() });
+const conversationSchema = z.object({
+  id: z.string(),
+  channel: z.enum(["whatsapp", "sms"]),
+  session_id: z.string(),
+  contact: z.string(),
+  user_id: z.string().nullable(),
+});
+const chatMessageSchema = z.object({
+  conversation_id: z.string(),
+  wa_message_id: z.string().nullable(),
+  direction: z.string(),
+  content: z.string().nullable(),
+});
+const messageSchema = conversationSchema.omit({ id: true }).extend(
+  chatMessageSchema.omit({ conversation_id: true }).shape,
+);
+const optOutSchema = z.object({ channel: z.string(), address: z.string() });
 
 const PAGE = 500;
 
@@ -58,15 +95,62 @@ export function readGroups({ service, id }: StartedCampaign): Promise<BackendGro
     ));
 }
 
-/** How many messages the backend knows of that went to a group which had already got one. */
-export async function countDoubleSends({ service }: StartedCampaign): Promise<number> {
+/** Every contact of the campaign. */
+export function readContacts({ service, id }: StartedCampaign): Promise<BackendContact[]> {
+  return readAll(contactSchema, async (from, to) =>
+    expectData(
+      "read the contacts",
+      await service.from("notification_campaign_recipients")
+        .select("id, recipient, status, skip_reason, message_id, error_code, delivered_count, read_count, cost")
+        .eq("campaign_id", id).order("id").range(from, to),
+    ));
+}
+
+/** How many messages the backend knows of that went to somebody who had already got one of the same campaign. */
+export async function countDoubleSends(
+  { service }: Pick<StartedCampaign, "service">,
+  among?: readonly { readonly id: string }[],
+): Promise<number> {
   const attempts = await readAll(attemptSchema, async (from, to) =>
     expectData(
       "read the attempts",
       await service.from("send_attempts").select("id, recipient_id, message_id").not("message_id", "is", null)
         .order("id").range(from, to),
     ));
-  return attempts.length - new Set(attempts.map((attempt) => attempt.recipient_id)).size;
+  const ids = among === undefined ? null : new Set(among.map(({ id }) => id));
+  const recipients = attempts.map((attempt) => attempt.recipient_id).filter((id) => ids === null || ids.has(id));
+  return recipients.length - new Set(recipients).size;
+}
+
+/** Every message of the organization's conversations. */
+export async function readInbox({ service, id }: Organization): Promise<BackendMessage[]> {
+  const conversations = await readAll(conversationSchema, async (from, to) =>
+    expectData(
+      "read the conversations",
+      await service.from("conversations").select("id, channel, session_id, contact, user_id")
+        .eq("organization_id", id).order("id").range(from, to),
+    ));
+  const messages = await readAll(chatMessageSchema, async (from, to) =>
+    expectData(
+      "read the messages",
+      await service.from("chat_messages").select("conversation_id, wa_message_id, direction, content")
+        .order("id").range(from, to),
+    ));
+  const byId = new Map(conversations.map(({ id, ...conversation }) => [id, conversation]));
+  return messages.flatMap(({ conversation_id, ...message }) => {
+    const conversation = byId.get(conversation_id);
+    return conversation === undefined ? [] : [{ ...conversation, ...message }];
+  });
+}
+
+/** Everybody who wants no more messages of the organization. */
+export function readOptOuts({ service, id }: Organization): Promise<BackendOptOut[]> {
+  return readAll(optOutSchema, async (from, to) =>
+    expectData(
+      "read the opt-outs",
+      await service.from("opt_outs").select("channel, address").eq("organization_id", id)
+        .order("channel").order("recipient").range(from, to),
+    ));
 }
 
 /** What an independent recount of the campaign's rows and receipts finds wrong; nothing, one hopes. */

@@ -1,15 +1,8 @@
 import type { SimulatorRecord } from "../../local/simulator/record.ts";
 import type { BackendGroup, Stats } from "./backend.ts";
+import { counterDifferences, type CounterPair, pairCounters } from "./counters.ts";
 
-/** One counter, from both sides. */
-export interface CounterPair {
-  readonly name: string;
-  readonly unit: "groups" | "people" | "messages" | "%" | "";
-  readonly backend: number;
-  readonly truth: number;
-}
-
-/** Everything the backend says about the campaign. */
+/** Everything the backend says about a campaign to groups. */
 export interface BackendAccount {
   /** The campaign's. */
   readonly status: string;
@@ -19,6 +12,9 @@ export interface BackendAccount {
   readonly discrepancies: readonly unknown[];
 }
 
+/** What the simulator's record says of groups. */
+export type GroupsTruth = Pick<SimulatorRecord, "totals" | "groups" | "unexpected">;
+
 /** How the backend's account differs from what truly happened. */
 export interface Comparison {
   readonly counters: readonly CounterPair[];
@@ -27,42 +23,28 @@ export interface Comparison {
 }
 
 /**
- * Holds the backend's account against the simulator's record.
+ * Holds the backend's account of a campaign to groups against the simulator's record.
  * @param memberCounts the groups the campaign was started with
  */
 export function compare(
   account: BackendAccount,
-  record: SimulatorRecord,
+  record: GroupsTruth,
   memberCounts: Readonly<Record<string, number>>,
 ): Comparison {
   const { status, stats, groups, doubleSends, discrepancies } = account;
   const { totals } = record;
-  const total = Object.keys(memberCounts).length;
-  const audience = Object.values(memberCounts).reduce((sum, count) => sum + count, 0);
-  const open = total - totals.sent - totals.failed;
-
-  const counters: CounterPair[] = [
-    { name: "total", unit: "groups", backend: stats.total_count, truth: total },
-    { name: "pending", unit: "groups", backend: stats.pending_count, truth: open },
-    { name: "processing", unit: "groups", backend: stats.processing_count, truth: 0 },
-    { name: "unconfirmed", unit: "groups", backend: stats.unconfirmed_count, truth: 0 },
-    { name: "sent", unit: "groups", backend: stats.sent_count, truth: totals.sent },
-    { name: "failed", unit: "groups", backend: stats.failed_count, truth: totals.failed },
-    { name: "skipped", unit: "groups", backend: stats.skipped_count, truth: 0 },
-    { name: "reached", unit: "groups", backend: stats.reached_count, truth: totals.reached },
-    { name: "audience", unit: "people", backend: stats.audience_count, truth: audience },
-    { name: "delivered", unit: "people", backend: stats.delivered_count, truth: totals.delivered },
-    { name: "read", unit: "people", backend: stats.read_count, truth: totals.read },
-    { name: "cost", unit: "", backend: stats.cost, truth: 0 },
-    { name: "progress", unit: "%", backend: stats.progress, truth: Math.floor((100 * (total - open)) / total) },
-    { name: "sent twice", unit: "messages", backend: doubleSends, truth: totals.doubleSends },
-  ];
+  const counters = pairCounters(stats, doubleSends, {
+    ...totals,
+    total: Object.keys(memberCounts).length,
+    skipped: 0,
+    audience: Object.values(memberCounts).reduce((sum, count) => sum + count, 0),
+    cost: 0,
+  });
   return {
     counters,
     differences: [
       ...(status === "completed" ? [] : [`the campaign is ${status}, and should be completed`]),
-      ...counters.filter(({ backend, truth }) => backend !== truth)
-        .map(({ name, backend, truth }) => `${name}: the backend says ${backend}, the truth is ${truth}`),
+      ...counterDifferences(counters),
       ...(totals.doubleSends > 0 ? [`${totals.doubleSends} messages were sent twice`] : []),
       ...groupDifferences(groups, record),
       ...discrepancies.map((row) => `the recount found ${JSON.stringify(row)}`),
@@ -71,7 +53,7 @@ export function compare(
   };
 }
 
-function groupDifferences(groups: readonly BackendGroup[], record: SimulatorRecord): string[] {
+function groupDifferences(groups: readonly BackendGroup[], record: GroupsTruth): string[] {
   const accounts = new Map(groups.map((group) => [group.group_jid, group]));
   return record.groups.flatMap((truth) => {
     const account = accounts.get(truth.groupJid);

@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
-import type { SimulatorRecord } from "../../local/simulator/record.ts";
-import { type BackendAccount, compare } from "./compare.ts";
+import { type BackendAccount, compare, type GroupsTruth } from "./compare.ts";
 
 const memberCounts = { "1@g.us": 10, "2@g.us": 20 };
-const noPosts = { posts: 0, events: 0, retries: 0, refused: 0, lost: 0 };
 
 /** One group got the message, the other was refused. */
-const record: SimulatorRecord = {
-  seed: 1,
-  idle: true,
+const record: GroupsTruth = {
   totals: { groups: 2, requests: 2, sends: 1, doubleSends: 0, sent: 1, failed: 1, delivered: 9, read: 6, reached: 1 },
-  faults: {},
-  posts: { callbacks: noPosts, receipts: noPosts },
   unexpected: [],
   groups: [
     {
@@ -64,7 +58,7 @@ const account: BackendAccount = {
   discrepancies: [],
 };
 
-function differences(changed: Partial<BackendAccount>, truth: SimulatorRecord = record): readonly string[] {
+function differences(changed: Partial<BackendAccount>, truth: GroupsTruth = record): readonly string[] {
   return compare({ ...account, ...changed }, truth, memberCounts).differences;
 }
 

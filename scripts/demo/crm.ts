@@ -9,18 +9,28 @@ export interface StartedCampaign {
   readonly service: SupabaseClient;
 }
 
+/** An organization with somebody who owns it. */
+export interface Organization {
+  readonly id: string;
+  /** Acts as the owner. */
+  readonly owner: SupabaseClient;
+  /** Does everything: the client of the secret key. */
+  readonly service: SupabaseClient;
+}
+
+/** What a campaign is like. */
+export interface CampaignPlan {
+  readonly channel: "whatsapp_group" | "whatsapp" | "sms";
+  /** The sender's id. */
+  readonly sender: string;
+  readonly recipients: readonly { readonly recipient: string; readonly member_count?: number }[];
+}
+
 const ROWS_AT_ONCE = 500;
 const withId = z.object({ id: z.string() });
 
-/**
- * Does what a CRM does: signs a person up, gives them an organization, and lets them create a campaign to groups and
- * start it, all through supabase-js.
- * @param memberCounts how many people are in which group
- */
-export async function startCampaign(
-  stack: Stack,
-  memberCounts: Readonly<Record<string, number>>,
-): Promise<StartedCampaign> {
+/** Signs a person up and gives them an organization, as a CRM does. */
+export async function openOrganization(stack: Stack): Promise<Organization> {
   const auth = { persistSession: false, autoRefreshToken: false };
   const service = createClient(stack.apiUrl, stack.secretKey, { auth });
   const owner = createClient(stack.apiUrl, stack.publishableKey, { auth });
@@ -32,43 +42,68 @@ export async function startCampaign(
   }
   const user = withId.parse(signedUp.user);
 
-  const organization = withId.parse(expectData(
+  const { id } = withId.parse(expectData(
     "create the organization",
     await service.from("organizations").insert({ name: "Demo" }).select("id").single(),
   ));
-  const membership = { organization_id: organization.id, user_id: user.id, role: "owner" };
+  const membership = { organization_id: id, user_id: user.id, role: "owner" };
   expectDone("make the owner a member", await service.from("organization_members").insert(membership));
+  return { id, owner, service };
+}
 
-  const session = {
-    id: `wa_demo_${organization.id.slice(0, 8)}`,
-    organization_id: organization.id,
-    channel: "whatsapp_group",
-  };
-  expectDone("add the sender", await owner.from("gateway_sessions").insert(session));
-  const campaign = withId.parse(expectData(
+/** Has the owner of an organization add a sender, create a campaign that sends through it, and fill it. */
+export async function prepareCampaign(
+  { id: organization_id, owner, service }: Organization,
+  { channel, sender, recipients }: CampaignPlan,
+): Promise<StartedCampaign> {
+  expectDone("add the sender", await owner.from("gateway_sessions").insert({ id: sender, organization_id, channel }));
+  const { id } = withId.parse(expectData(
     "create the campaign",
     await owner.from("notification_campaigns").insert({
-      organization_id: organization.id,
+      organization_id,
       name: "Demo under faults",
-      channel: "whatsapp_group",
-      session_id: session.id,
+      channel,
+      session_id: sender,
       content: { type: "text", text: "Doors open at 18:00. See you there!" },
       on_transient_error: "retry",
       // kills of the processor use up attempts, and none may be left for a person to confirm
       max_attempts: 10,
     }).select("id").single(),
   ));
-  const recipients = Object.entries(memberCounts).map(([recipient, member_count]) => ({
-    campaign_id: campaign.id,
-    recipient,
-    member_count,
-  }));
-  for (let from = 0; from < recipients.length; from += ROWS_AT_ONCE) {
-    const rows = recipients.slice(from, from + ROWS_AT_ONCE);
-    expectDone("add the recipients", await owner.from("notification_campaign_recipients").insert(rows));
+  const rows = recipients.map((recipient) => ({ campaign_id: id, ...recipient }));
+  await insertAll(owner, "notification_campaign_recipients", rows);
+  return { id, service };
+}
+
+/** Inserts rows, some hundreds at a time. */
+export async function insertAll(client: SupabaseClient, table: string, rows: readonly unknown[]): Promise<void> {
+  for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
+    const some = rows.slice(from, from + ROWS_AT_ONCE);
+    expectDone(`fill ${table}`, await client.from(table).insert(some));
   }
-  expectDone("start the campaign", await owner.rpc("start_campaign", { p_campaign_id: campaign.id }));
-  return { id: campaign.id, service };
+}
+
+/** Has the owner start a campaign. */
+export async function launch({ owner }: Organization, { id }: StartedCampaign): Promise<void> {
+  expectDone("start the campaign", await owner.rpc("start_campaign", { p_campaign_id: id }));
+}
+
+/**
+ * All of it at once, for a campaign to groups of an organization of its own.
+ * @param memberCounts how many people are in which group
+ */
+export async function startCampaign(
+  stack: Stack,
+  memberCounts: Readonly<Record<string, number>>,
+): Promise<StartedCampaign> {
+  const organization = await openOrganization(stack);
+  const campaign = await prepareCampaign(organization, {
+    channel: "whatsapp_group",
+    sender: `wa_demo_${organization.id.slice(0, 8)}`,
+    recipients: Object.entries(memberCounts).map(([recipient, member_count]) => ({ recipient, member_count })),
+  });
+  await launch(organization, campaign);
+  return campaign;
 }
 
 interface Failure {

@@ -2,7 +2,8 @@
 import cliProgress from "cli-progress";
 import Table from "cli-table3";
 import pc from "picocolors";
-import type { SimulatorRecord } from "../../local/simulator/record.ts";
+import type { SimulatorSummary } from "../../local/simulator/record.ts";
+import { FAULT_NAMES } from "../../local/simulator/fault_names.ts";
 import type { Stats } from "./backend.ts";
 import type { Comparison } from "./compare.ts";
 
@@ -20,14 +21,14 @@ export function sayDone(step: string, sinceMs: number): void {
   say(`  ${pc.green("✓")} ${step} ${pc.dim(`(${seconds(performance.now() - sinceMs)})`)}`);
 }
 
-/** What is known of the campaign at one moment. */
+/** What is known of the campaigns at one moment. */
 export interface Moment {
-  readonly stats: Stats;
-  readonly record: SimulatorRecord;
+  readonly stats: { readonly groups: Stats; readonly whatsapp: Stats; readonly sms: Stats };
+  readonly summary: SimulatorSummary;
   readonly kills: number;
 }
 
-/** Shows how the campaign comes along: bars on a terminal, now and then a line elsewhere. */
+/** Shows how the campaigns come along: bars on a terminal, now and then a line elsewhere. */
 export class Progress {
   readonly #beganAt = performance.now();
   readonly #bars: Bars | null;
@@ -55,14 +56,13 @@ export class Progress {
     }
   }
 
-  #sayLine({ stats, record, kills }: Moment): void {
-    const open = stats.pending_count + stats.processing_count + stats.unconfirmed_count;
+  #sayLine({ stats, summary, kills }: Moment): void {
     const after = seconds(performance.now() - this.#beganAt).padStart(7);
+    const part = ({ sent_count, total_count }: Stats) => `${thousands(sent_count)} of ${thousands(total_count)}`;
+    const delivered = sumOf(stats, "delivered_count");
     say(
-      `  ${after}  sent ${stats.sent_count} of ${stats.total_count}, failed ${stats.failed_count}, open ${open}, delivered ${
-        thousands(stats.delivered_count)
-      }, ` +
-        `read ${thousands(stats.read_count)}; ${thousands(faultCount(record, kills))} faults injected`,
+      `  ${after}  sent: groups ${part(stats.groups)}, WhatsApp ${part(stats.whatsapp)}, SMS ${part(stats.sms)}; ` +
+        `${thousands(delivered)} delivered; ${thousands(faultCount(summary, kills))} faults`,
     );
   }
 }
@@ -72,24 +72,27 @@ class Bars {
     format: `  {name} ${pc.green("{bar}")} {figure}`,
     barCompleteChar: "█",
     barIncompleteChar: "░",
-    barsize: 36,
+    barsize: 30,
     hideCursor: true,
     clearOnComplete: false,
     linewrap: false,
     autopadding: false,
   });
-  readonly #sent = this.#all.create(1, 0, { name: "sent     ", figure: "" });
-  readonly #delivered = this.#all.create(1, 0, { name: "delivered", figure: "" });
-  readonly #read = this.#all.create(1, 0, { name: "read     ", figure: "" });
-  readonly #faults = this.#all.create(1, 0, { name: "", figure: "" }, { format: "  {figure}" });
+  readonly #groups = this.#all.create(1, 0, { name: "groups  ", figure: "" });
+  readonly #whatsapp = this.#all.create(1, 0, { name: "WhatsApp", figure: "" });
+  readonly #sms = this.#all.create(1, 0, { name: "SMS     ", figure: "" });
+  readonly #rest = this.#all.create(1, 0, { name: "", figure: "" }, { format: "  {figure}" });
 
-  show({ stats, record, kills }: Moment): void {
-    const failed = stats.failed_count === 0 ? "" : pc.dim(`, ${thousands(stats.failed_count)} failed`);
-    set(this.#sent, stats.sent_count, stats.total_count, `groups${failed}`);
-    set(this.#delivered, stats.delivered_count, stats.audience_count, "people");
-    set(this.#read, stats.read_count, stats.audience_count, "people");
+  show({ stats, summary, kills }: Moment): void {
+    set(this.#groups, stats.groups);
+    set(this.#whatsapp, stats.whatsapp);
+    set(this.#sms, stats.sms);
+    const inbound = summary.cloudApi.totals.inbound + summary.sms.totals.inbound;
     const killed = kills === 0 ? "" : pc.yellow(`   processor killed ${kills === 1 ? "once" : `${kills} times`}`);
-    this.#faults.update(0, { figure: `${thousands(faultCount(record, kills))} faults injected${killed}` });
+    const figure = `${thousands(inbound)} messages came in   ${
+      thousands(faultCount(summary, kills))
+    } faults injected${killed}`;
+    this.#rest.update(0, { figure });
     this.#all.update();
   }
 
@@ -98,39 +101,51 @@ class Bars {
   }
 }
 
-function set(bar: cliProgress.SingleBar, value: number, total: number, unit: string): void {
-  bar.setTotal(Math.max(total, 1));
-  bar.update(value, { figure: `${thousands(value)} of ${thousands(total)} ${unit}` });
+function set(bar: cliProgress.SingleBar, stats: Stats): void {
+  const settled = stats.sent_count + stats.failed_count + stats.skipped_count;
+  bar.setTotal(Math.max(stats.total_count, 1));
+  bar.update(settled, {
+    figure: `${thousands(settled)} of ${thousands(stats.total_count)}` +
+      pc.dim(`, ${thousands(stats.delivered_count)} delivered`) +
+      pc.dim(stats.read_count === 0 ? "" : `, ${thousands(stats.read_count)} read`),
+  });
 }
 
-/** Prints each fault and how often it was injected. */
-export function sayFaults(record: SimulatorRecord, kills: number): void {
-  const table = new Table({ head: head("fault injected", "times"), colAligns: ["left", "right"], style: plain });
-  const names = Object.keys(record.faults);
-  const malformed = names.filter((name) => name.startsWith("malformed "));
-  for (const name of names.filter((name) => !malformed.includes(name))) {
-    table.push([name, thousands(record.faults[name] ?? 0)]);
+/** Prints each fault and how often it was injected, by gateway. */
+export function sayFaults({ faults, cloudApi, sms }: SimulatorSummary, kills: number): void {
+  const table = new Table({
+    head: head("fault injected", "groups", "WhatsApp", "SMS"),
+    colAligns: ["left", "right", "right", "right"],
+    style: plain,
+  });
+  for (const name of FAULT_NAMES) {
+    const times = [faults[name], cloudApi.faults[name], sms.faults[name]];
+    if (times.some((each) => each !== undefined)) table.push([name, ...times.map(orBlank)]);
   }
-  const sum = malformed.reduce((total, name) => total + (record.faults[name] ?? 0), 0);
-  table.push([`malformed posts, ${malformed.length} kinds`, thousands(sum)]);
-  table.push(["processor killed", thousands(kills)]);
+  table.push(["processor killed", { colSpan: 3, content: thousands(kills), hAlign: "center" }]);
   sayTable(table);
 }
 
-/** Prints every counter, from both sides. */
-export function sayCounters({ counters }: Comparison): void {
+/** Prints every counter of the three campaigns, each from both sides. */
+export function sayCounters(comparisons: readonly (readonly [title: string, Comparison])[]): void {
   const table = new Table({
-    head: head("counter", "of", "backend", "simulator", ""),
-    colAligns: ["left", "left", "right", "right", "left"],
+    colAligns: ["left", ...comparisons.flatMap(() => ["right", "right"] as const), "left"],
     style: plain,
   });
-  for (const { name, unit, backend, truth } of counters) {
+  table.push([
+    "",
+    ...comparisons.map(([title]) => ({ colSpan: 2, content: pc.bold(title), hAlign: "center" as const })),
+    "",
+  ]);
+  table.push([...head("counter", ...comparisons.flatMap(() => ["backend", "simulator"])), ""]);
+  const names = new Set(comparisons.flatMap(([, { counters }]) => counters.map(({ name }) => name)));
+  for (const name of names) {
+    const pairs = comparisons.map(([, { counters }]) => counters.find((counter) => counter.name === name));
+    const equal = pairs.every((pair) => pair === undefined || pair.backend === pair.truth);
     table.push([
       name,
-      unit,
-      thousands(backend),
-      thousands(truth),
-      backend === truth ? pc.green("=") : pc.red("differs"),
+      ...pairs.flatMap((pair) => [orBlank(pair?.backend), orBlank(pair?.truth)]),
+      equal ? pc.green("=") : pc.red("differs"),
     ]);
   }
   sayTable(table);
@@ -144,8 +159,18 @@ export function sayDifferences(differences: readonly string[]): void {
 }
 
 /** All faults so far, kills of the processor included. */
-function faultCount(record: SimulatorRecord, kills: number): number {
-  return Object.values(record.faults).reduce((sum, times) => sum + times, kills);
+function faultCount({ faults, cloudApi, sms }: SimulatorSummary, kills: number): number {
+  return [faults, cloudApi.faults, sms.faults].flatMap((each) => Object.values(each))
+    .reduce((sum, times) => sum + times, kills);
+}
+
+function sumOf({ groups, whatsapp, sms }: Moment["stats"], figure: keyof Stats): number {
+  return groups[figure] + whatsapp[figure] + sms[figure];
+}
+
+/** `12,345`, or nothing where there is nothing to count. */
+function orBlank(value: number | undefined): string {
+  return value === undefined ? "" : thousands(value);
 }
 
 /** `12,345` */

@@ -67,7 +67,7 @@ function metaContent(message: Json): Record<string, unknown> {
 }
 
 /** Errors that say that nothing was done, even where the status of the answer is a 5xx. */
-const NOTHING_DONE = new Set(["2", "4", "190", "368", "80007", "130429", "131056"]);
+const NOTHING_DONE = new Set(["4", "190", "368", "80007", "130429", "131056"]);
 
 const { code, words, id } = answerFields;
 

@@ -1,5 +1,5 @@
-import type { Faults } from "./faults.ts";
-import { randomFor } from "./random.ts";
+import type { Faults } from "../faults.ts";
+import { randomFor } from "../random.ts";
 
 /** One person in a group, and what becomes of the message on their phone. */
 export interface Member {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { calm, storm } from "./faults.ts";
+import { calm, storm } from "../faults.ts";
 import { planSend, type SendPlan } from "./plan.ts";
 
 const groups = Array.from({ length: 4000 }, (_, index) => `1203630000000${index}@g.us`);

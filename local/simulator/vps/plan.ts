@@ -1,6 +1,6 @@
-import type { Faults } from "./faults.ts";
+import type { Faults } from "../faults.ts";
 import { MALFORMED_KINDS, type MalformedKind } from "./malformed.ts";
-import { randomFor } from "./random.ts";
+import { randomFor } from "../random.ts";
 
 /** What will happen to one send, decided before anything is answered. */
 export interface SendPlan {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Faults, storm } from "./faults.ts";
+import { type Faults, storm } from "../faults.ts";
 import { defaultMemberCount, planAudience, receptionOf } from "./members.ts";
 import { planReceipts, type ReceiptEvent } from "./receipts.ts";
 

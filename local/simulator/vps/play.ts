@@ -1,19 +1,20 @@
-import type { Faults } from "./faults.ts";
-import type { Ledger, OpenGroup, OpenSend } from "./ledger.ts";
+import type { Faults } from "../faults.ts";
+import type { Notes } from "../notes.ts";
+import type { Webhook } from "../webhook.ts";
+import type { OpenGroup, OpenSend } from "./ledger.ts";
 import { planAudience, receptionOf } from "./members.ts";
-import type { Outbox } from "./outbox.ts";
 import type { SendPlan } from "./plan.ts";
-import { randomFor } from "./random.ts";
+import { randomFor } from "../random.ts";
 import { planReceipts, type ReceiptEvent } from "./receipts.ts";
 
 /** Everything the life of one message depends on. */
 export interface PlayContext {
   readonly faults: Faults;
-  readonly ledger: Ledger;
+  readonly notes: Notes;
   readonly group: OpenGroup;
   readonly send: OpenSend;
   readonly plan: SendPlan;
-  readonly callbacks: Outbox;
+  readonly callbacks: Webhook<unknown>;
   /** Waits, in milliseconds. */
   readonly wait: (ms: number) => Promise<void>;
 }
@@ -25,18 +26,18 @@ export function goOut({ send, plan }: PlayContext): void {
 
 /** Posts the send callback as the plan says: once, twice, contradicting itself, or never. Settles when it is posted. */
 export async function callBack(context: PlayContext): Promise<void> {
-  const { faults, ledger, group, plan, callbacks, wait } = context;
-  if (plan.callback.lost) return ledger.fault("callbacks lost");
-  if (plan.callback.withoutId) ledger.fault("callbacks without clientMessageId");
-  if (plan.outcome === "failed") ledger.fault("sends failed later");
+  const { faults, notes, group, plan, callbacks, wait } = context;
+  if (plan.callback.lost) return notes.fault("reports lost");
+  if (plan.callback.withoutId) notes.fault("reports without our id");
+  if (plan.outcome === "failed") notes.fault("messages failed later");
   if (plan.outcome === "failed-then-sent") {
-    ledger.fault("failures called back for sent messages");
+    notes.fault("failures that were none");
     await callbacks.put([callbackEvent(context, "message_failed")]);
   }
   const event = callbackEvent(context, plan.outcome === "failed" ? "message_failed" : "message_sent");
   const posted = [callbacks.put([event])];
   if (plan.callback.doubled) {
-    ledger.fault("callbacks doubled");
+    notes.fault("reports doubled");
     const gap = randomFor(faults.seed, group.groupJid, "double gap", group.requests);
     if (gap.chance(0.5)) await wait(gap.int(1, 400)); // else both at the same moment
     posted.push(callbacks.put([event]));
@@ -45,7 +46,7 @@ export async function callBack(context: PlayContext): Promise<void> {
 }
 
 /** What the people of the group do with the message: writes it down, and returns what is to be reported of it. */
-export function receive({ faults, ledger, group, send }: PlayContext): ReceiptEvent[] {
+export function receive({ faults, notes, group, send }: PlayContext): ReceiptEvent[] {
   if (send.status !== "sent") return [];
   const { groupJid, memberCount } = group;
   const audience = planAudience(faults, groupJid, memberCount);
@@ -53,11 +54,11 @@ export function receive({ faults, ledger, group, send }: PlayContext): ReceiptEv
   group.anonymous = audience.anonymous;
   const { sessionId, messageId } = send;
   const receipts = planReceipts(faults, { sessionId, groupJid, messageId }, audience, Date.now());
-  ledger.fault("receipts repeated by other sessions", receipts.repeated);
-  ledger.fault("reads before their delivery", receipts.readsBeforeDelivery);
-  ledger.fault("reads without a delivery", receipts.readsWithoutDelivery);
-  ledger.fault("readers with a device suffix", receipts.deviceSuffixes);
-  ledger.fault("deliveries without a reader", receipts.anonymous);
+  notes.fault("reports by other sessions too", receipts.repeated);
+  notes.fault("reports out of order", receipts.readsBeforeDelivery);
+  notes.fault("reads without a delivery", receipts.readsWithoutDelivery);
+  notes.fault("readers with a device suffix", receipts.deviceSuffixes);
+  notes.fault("reports without a person", receipts.anonymous);
   return [...receipts.events];
 }
 

@@ -1,5 +1,5 @@
 import type { Reception } from "./members.ts";
-import type { GroupRecord, PostRecord, SimulatorRecord, TakenSend } from "./record.ts";
+import type { GroupRecord, GroupTotals, TakenSend } from "./record.ts";
 
 type Writable<Shape> = { -readonly [Key in keyof Shape]: Shape[Key] };
 
@@ -19,19 +19,11 @@ export interface OpenGroup {
   reception: Reception | null;
 }
 
-/** The name under which a webhook's posts are counted. */
-export type Webhook = "callbacks" | "receipts";
-
-const UNEXPECTED_MAX = 50;
-
-/** Where the simulator writes down what it did, as it does it. */
+/** Where the gateway writes down what became of each group, as it happens. */
 export class Ledger {
   readonly #groups = new Map<string, OpenGroup>();
   /** The fate of each request, by clientMessageId: the last message taken, or the reason it was rejected. */
   readonly #requests = new Map<string, OpenSend | { readonly rejected: string }>();
-  readonly #faults = new Map<string, number>();
-  readonly #posts = { callbacks: noPosts(), receipts: noPosts() };
-  readonly #unexpected: string[] = [];
 
   /** The entry of a group, made at its first request. */
   group(groupJid: string, memberCount: number): OpenGroup {
@@ -68,59 +60,32 @@ export class Ledger {
     return this.#requests.get(clientMessageId);
   }
 
-  /** Counts an injected fault; the name is for people. */
-  fault(name: string, times = 1): void {
-    if (times > 0) this.#faults.set(name, (this.#faults.get(name) ?? 0) + times);
-  }
-
-  /** Adds to the figures of one webhook. */
-  posted(webhook: Webhook, figures: Partial<PostRecord>): void {
-    const sum = this.#posts[webhook];
-    sum.posts += figures.posts ?? 0;
-    sum.events += figures.events ?? 0;
-    sum.retries += figures.retries ?? 0;
-    sum.refused += figures.refused ?? 0;
-    sum.lost += figures.lost ?? 0;
-  }
-
-  /** Writes down an answer that a webhook must not give. */
-  unexpected(what: string): void {
-    if (this.#unexpected.length < UNEXPECTED_MAX) this.#unexpected.push(what);
-  }
-
-  /**
-   * Everything written down so far.
-   * @param readers also name the people behind each count
-   */
-  report(seed: number, idle: boolean, readers: boolean): SimulatorRecord {
-    const groups = [...this.#groups.values()].map((group) => groupRecord(group, readers));
+  /** The sums of everything written down so far. */
+  get totals(): GroupTotals {
+    const groups = this.groups(false);
     const sum = (figure: (group: GroupRecord) => number) => groups.reduce((total, group) => total + figure(group), 0);
     const count = (holds: (group: GroupRecord) => boolean) => groups.filter(holds).length;
     const wentOut = (group: GroupRecord) => group.sends.filter((send) => send.status === "sent").length;
     return {
-      seed,
-      idle,
-      totals: {
-        groups: groups.length,
-        requests: [...this.#groups.values()].reduce((total, group) => total + group.requests, 0),
-        sends: sum((group) => group.sends.length),
-        doubleSends: sum((group) => Math.max(0, wentOut(group) - 1)),
-        sent: count((group) => group.status === "sent"),
-        failed: count((group) => group.status === "failed"),
-        delivered: sum((group) => group.delivered),
-        read: sum((group) => group.read),
-        reached: count((group) => group.delivered > 0),
-      },
-      faults: Object.fromEntries([...this.#faults].sort(([one], [other]) => one < other ? -1 : 1)),
-      posts: { callbacks: { ...this.#posts.callbacks }, receipts: { ...this.#posts.receipts } },
-      unexpected: [...this.#unexpected],
-      groups,
+      groups: groups.length,
+      requests: [...this.#groups.values()].reduce((total, group) => total + group.requests, 0),
+      sends: sum((group) => group.sends.length),
+      doubleSends: sum((group) => Math.max(0, wentOut(group) - 1)),
+      sent: count((group) => group.status === "sent"),
+      failed: count((group) => group.status === "failed"),
+      delivered: sum((group) => group.delivered),
+      read: sum((group) => group.read),
+      reached: count((group) => group.delivered > 0),
     };
   }
-}
 
-function noPosts(): Writable<PostRecord> {
-  return { posts: 0, events: 0, retries: 0, refused: 0, lost: 0 };
+  /**
+   * Everything written down so far, group by group.
+   * @param readers also name the people behind each count
+   */
+  groups(readers: boolean): GroupRecord[] {
+    return [...this.#groups.values()].map((group) => groupRecord(group, readers));
+  }
 }
 
 function groupRecord(group: OpenGroup, readers: boolean): GroupRecord {

@@ -1,6 +1,6 @@
-import type { Faults } from "./faults.ts";
+import type { Faults } from "../faults.ts";
 import type { Audience } from "./members.ts";
-import { type Random, randomFor } from "./random.ts";
+import { type Random, randomFor } from "../random.ts";
 
 /** One event for whatsapp-read-receipt-webhook. */
 export interface ReceiptEvent {
