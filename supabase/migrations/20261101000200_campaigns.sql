@@ -230,7 +230,7 @@ comment on column public.notification_campaign_recipients.delivered_count is 'Pe
 comment on column public.notification_campaign_recipients.address is
     '+ and digits, whatever spelling recipient has: one person gets one message of a campaign (duplicate_recipient), and opt-outs hold for all spellings.';
 create unique index notification_campaign_recipients_address on public.notification_campaign_recipients (campaign_id, address)
-    where address is not null and status <> 'skipped';
+    where address is not null and skip_reason is distinct from 'duplicate_recipient';
 create unique index notification_campaign_recipients_message_id on public.notification_campaign_recipients (message_id)
     where message_id is not null;
 -- what claim_recipients takes from
@@ -357,7 +357,7 @@ begin
                 where r.campaign_id = new.campaign_id
                     and r.address = new.address
                     and r.recipient <> new.recipient
-                    and r.status <> 'skipped'
+                    and r.skip_reason is distinct from 'duplicate_recipient'
             ) then
                 new.status := 'skipped';
                 new.skip_reason := 'duplicate_recipient';
@@ -368,6 +368,9 @@ begin
         new.anonymous_read_count := greatest(new.anonymous_read_count, new.read_count);
     elsif new.address is not null and new.recipient <> old.recipient then
         new.address := private.address_of(new.recipient);
+    elsif new.skip_reason = 'duplicate_recipient' and new.status in ('pending', 'processing') then
+        -- whoever sets it: the person gets the message in the other spelling
+        new.status := 'skipped';
     end if;
     if new.status = 'processing' then
         new.lease_expires_at := coalesce(new.lease_expires_at, now() + interval '5 minutes');

@@ -173,6 +173,14 @@ revoke all on function private.failure_action_of(text) from public, anon, authen
 grant execute on function private.failure_action_of(text) to service_role;
 comment on function private.failure_action_of(text) is 'What follows from a provider''s code.';
 
+create table private.held_senders (
+    session_id text primary key,
+    reason text not null,
+    expires_at timestamptz not null default now() + interval '10 minutes'
+);
+comment on table private.held_senders is
+    'Senders of the whole installation, which belong to no organization and so have no row to pause: nothing goes through one until expires_at, then it is tried again.';
+
 create function private.act_on_failure()
 returns trigger
 language plpgsql
@@ -203,14 +211,10 @@ begin
         set status = case new.failure_class when 'sender_restricted' then 'restricted'::public.session_status else 'paused' end,
             status_reason = format('%s, code %s: %s', new.failure_class, new.error_code, new.error_message)
         where g.id = v_session_id and g.organization_id = v_organization_id and g.status = 'active';
-        if not found and v_session_id is not null then
-            -- a sender of the whole installation: from now on it has a row, which says why nothing goes through it
-            insert into public.gateway_sessions (id, organization_id, channel, status, status_reason)
-            values (
-                v_session_id, v_organization_id, v_channel, 'paused',
-                format('%s, code %s: %s', new.failure_class, new.error_code, new.error_message)
-            )
-            on conflict (id) do nothing;
+        if not found and not exists (select 1 from public.gateway_sessions g where g.id = v_session_id) then
+            insert into private.held_senders as h (session_id, reason)
+            values (v_session_id, format('%s, code %s: %s', new.failure_class, new.error_code, new.error_message))
+            on conflict (session_id) do update set reason = excluded.reason, expires_at = excluded.expires_at;
         end if;
     end if;
     return null;
@@ -228,6 +232,10 @@ create constraint trigger act_on_failure after update of failure_class on public
 alter table private.failure_classes enable row level security;
 revoke all on private.failure_classes from public, anon, authenticated;
 grant all on private.failure_classes to service_role;
+
+alter table private.held_senders enable row level security;
+revoke all on private.held_senders from public, anon, authenticated;
+grant all on private.held_senders to service_role;
 
 alter table private.failure_codes enable row level security;
 revoke all on private.failure_codes from public, anon, authenticated;

@@ -537,7 +537,7 @@ begin
             and not exists (select 1 from public.notification_campaign_recipients r where r.id = c.recipient_id);
     end if;
 
-    if v_unsettled then
+    if v_unsettled or v_recounted is not null then
         -- a receipt proves the send; a failure counts against what is still open, a final one also against the message that was sent
         update public.send_attempts a
         set outcome = case when c.proves_send then 'sent'::public.attempt_outcome else greatest(a.outcome, 'failed') end,
@@ -546,8 +546,10 @@ begin
             failure_class = case when not c.proves_send then private.failure_class_of(c.error_code) end,
             finished_at = coalesce(a.finished_at, now())
         from unnest(p_changes) c
-        where a.message_id = c.message_id and (c.proves_send or c.failed);
-
+        where a.message_id = c.message_id
+            and (c.failed or (c.proves_send and (a.outcome <> 'sent' or a.failure_class is not null)));
+    end if;
+    if v_unsettled then
         update public.notification_campaign_recipients r
         set status = case when c.standing_message_id is not null then 'sent'::public.recipient_status else 'failed' end,
             -- the id of the message that stands; where none does, of the one that failed

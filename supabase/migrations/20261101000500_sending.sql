@@ -268,6 +268,7 @@ begin
         from ranked k
         -- what is said of a second message is said of the row it gets below
         where a.id = k.attempt_id and k.attempt_rank = 1 and not k.is_unclaimed
+            and coalesce(k.attempt_message_id = k.own_message_id, true)
     ),
     -- a message that has an attempt of its own already
     heard_of_others as (
@@ -443,6 +444,7 @@ begin
                 from jsonb_each_text(p_default_senders) d
                 where c.session_id is null
                     and d.key = private.channel_gateway(c.channel)
+                    and not exists (select 1 from private.held_senders h where h.session_id = d.value and h.expires_at > now())
                     and not exists (
                         select 1
                         from public.gateway_sessions g

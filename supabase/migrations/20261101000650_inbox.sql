@@ -440,7 +440,33 @@ language plpgsql
 set search_path = ''
 set enable_seqscan = off
 as $$
+declare
+    v_moved jsonb;
 begin
+    -- what was written under the id alone goes on under the number; an empty conversation stays behind
+    with pairs as (
+        select c.id as conversation_id, o.id as hidden_id
+        from unnest(p_identities) i
+        join public.conversations c on c.id = i.conversation_id
+        join public.conversations o
+            on o.session_id = c.session_id and o.user_id = i.user_id and o.channel = c.channel
+            and o.organization_id is not distinct from c.organization_id
+        where i.number is not null and c.contact = i.number and o.id <> c.id and o.contact = o.user_id
+    ),
+    released as (
+        update public.conversations o
+        set user_id = null
+        from pairs p
+        where o.id = p.hidden_id
+        returning o.id, p.conversation_id
+    )
+    select jsonb_object_agg(r.id, r.conversation_id) into v_moved from released r;
+    if v_moved is not null then
+        update public.chat_messages m
+        set conversation_id = (v_moved ->> m.conversation_id::text)::uuid
+        where m.conversation_id = any (array(select k::uuid from jsonb_object_keys(v_moved) k));
+    end if;
+
     update public.conversations c
     set contact = case
             when i.number is not null and c.contact = c.user_id and not exists (
@@ -481,6 +507,13 @@ language sql
 stable
 -- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
 return coalesce(
+    -- whoever hides the number is in the conversation with the number, once it was seen
+    case when not starts_with((p_event).contact, '+') then (
+        select c.id
+        from public.conversations c
+        where c.session_id = (p_event).session_id and c.user_id = (p_event).user_id and c.channel = (p_event).channel
+            and c.organization_id is not distinct from (p_event).organization_id
+    ) end,
     (
         select c.id
         from public.conversations c

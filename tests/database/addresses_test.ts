@@ -11,13 +11,18 @@ import {
   createMember,
   createOrganization,
   databaseTest,
+  endLeases,
   failedCallback,
+  makeDue,
   optedOut,
   recipientRow,
+  recordReceipts,
   recordSendCallback,
   recordSendResults,
+  recoverStale,
   type Sql,
   stats,
+  statusOf,
 } from "../harness/mod.ts";
 import { propertySeed } from "../properties/settings.ts";
 
@@ -282,6 +287,35 @@ databaseTest("a spelling that was skipped is not sent when a person sets it to p
   assert.ok((await claim(sql)).length <= 1, "one message for one person");
   assert.equal((await stats(sql, campaign.id)).total_count, 2);
 });
+
+databaseTest(
+  "a late report of a message whose row was skipped sinks nothing when the number was added again since",
+  async ({ sql }) => {
+    const campaign = await createContactCampaign(sql, { recipients: [NUMBER, "+14155550123"] });
+    const claims = await claim(sql);
+    const first = claims.find(({ recipient }) => recipient === NUMBER);
+    const other = claims.find(({ recipient }) => recipient !== NUMBER);
+    assert.ok(first && other);
+    // nobody knows what became of it; then its contact opts out, and is skipped
+    await endLeases(sql);
+    await recoverStale(sql);
+    await sql`
+    insert into public.opt_outs (organization_id, channel, recipient) values (${campaign.organizationId}, 'whatsapp', ${NUMBER})
+  `;
+    await makeDue(sql);
+    await claim(sql);
+    assert.equal((await recipientRow(sql, first.recipient_id)).skip_reason, "opted_out");
+    await sql`delete from public.opt_outs`;
+    await addRecipients(sql, campaign.id, [{ recipient: "919876543210" }], null);
+    await claim(sql);
+    const answer = await recordReceipts(sql, [
+      statusOf("delivered", "M1", { clientMessageId: first.client_message_id }),
+      statusOf("delivered", "M2", { clientMessageId: other.client_message_id }),
+    ]);
+    assert.equal(answer.recorded, 2);
+    assert.equal((await recipientRow(sql, other.recipient_id)).delivered_count, 1);
+  },
+);
 
 // ---- opt-outs ----
 

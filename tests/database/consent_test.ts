@@ -496,6 +496,18 @@ databaseTest("stop by one who had hidden the number holds for the number that is
   ]);
 });
 
+databaseTest(
+  "stop by one who hides the number holds for it when the two were seen together only after they had conversations of their own",
+  async ({ sql }) => {
+    await stopsCampaign(sql, (sessionId) => [
+      written({ sessionId, userId: USER }, "wamid.1", "Hello"),
+      written({ sessionId, contact: NUMBER }, "wamid.2", "Hello"),
+      written({ sessionId, contact: NUMBER, userId: USER }, "wamid.3", "It is me"),
+      written({ sessionId, userId: USER }, "wamid.4", "STOP"),
+    ]);
+  },
+);
+
 databaseTest("stop by one who is known by a user id alone is kept under that id", async ({ sql }) => {
   const { organizationId, sessionId } = await business(sql);
   await recordInboundMessages(sql, [written({ sessionId, userId: USER }, "wamid.1", "STOP")]);

@@ -270,6 +270,27 @@ databaseTest("a recipient has failed when each of two messages failed, in either
   }
 });
 
+databaseTest(
+  "a message that its statuses alone prove is seen as a second send, and keeps its recipient sent",
+  async ({ sql }) => {
+    for (const [index, kind] of (["sent", "delivered"] as const).entries()) {
+      const { only } = await createContactCampaign(sql);
+      const first = await claimOne(sql);
+      await recordSendResults(sql, [
+        { clientMessageId: first.client_message_id, outcome: "accepted", messageId: `first-${index}` },
+      ]);
+      await endLeases(sql);
+      await recoverStale(sql);
+      await sendOne(sql, `second-${index}`);
+      await recordReceipts(sql, [statusOf(kind, `first-${index}`)]);
+      const twice = await sql`select from public.duplicate_sends where recipient_id = ${only.id}`;
+      assert.equal(twice.length, 1, `the first was reported as ${kind}`);
+      await recordReceipts(sql, [statusOf("failed", `second-${index}`)]);
+      assert.equal((await recipientRow(sql, only.id)).status, "sent", `the first was reported as ${kind}`);
+    }
+  },
+);
+
 databaseTest("a failure of a lost attempt leaves the attempt under way alone", async ({ sql }) => {
   const { only } = await createContactCampaign(sql);
   const first = await claimOne(sql);

@@ -8,11 +8,16 @@ import {
   createSession,
   databaseTest,
   makeDue,
+  optedOut,
   phone,
   phoneNumberId,
   recipientRow,
+  recordInboundMessages,
+  recordReceipts,
   recordSendResults,
   senderRow,
+  statusOf,
+  written,
 } from "../harness/mod.ts";
 
 const NUMBER_ID = "200000000000001";
@@ -169,6 +174,54 @@ databaseTest("a default sender that the provider does not let in is not tried fo
   assert.ok(tries <= 3, `tried ${tries} times`);
   assert.equal((await recipientRow(sql, campaign.only.id)).error_code, "190");
 });
+
+databaseTest(
+  "a default sender that one organization's message had held back is everybody's again once it is released",
+  async ({ sql }) => {
+    const one = await createContactCampaign(sql, { sessionId: null });
+    const refused = await claimOne(sql, { defaultSenders });
+    await recordSendResults(sql, [{
+      clientMessageId: refused.client_message_id,
+      outcome: "failed",
+      errorCode: "190",
+      errorMessage: "the token has expired",
+    }]);
+    const two = await createContactCampaign(sql, { sessionId: null });
+    const owned = await sql<{ organization_id: string }[]>`
+    select organization_id from public.gateway_sessions where organization_id in (${one.organizationId}, ${two.organizationId})
+  `;
+    assert.deepEqual([...owned], [], "it is the installation's, and nobody's own");
+
+    // whoever runs the installation puts in a new token, and releases what was held back
+    await sql`delete from private.held_senders`;
+    await makeDue(sql);
+    const claims = await claim(sql, { defaultSenders });
+    assert.deepEqual(new Set(claims.map(({ campaign_id }) => campaign_id)), new Set([one.id, two.id]));
+    assert.deepEqual(new Set(claims.map(({ session_id }) => session_id)), new Set([NUMBER_ID]));
+  },
+);
+
+databaseTest(
+  "replies to one organization stay its own when another's message had held back the default sender",
+  async ({ sql }) => {
+    const campaigns = [];
+    for (const messageId of ["M1", "M2"]) {
+      campaigns.push(await createContactCampaign(sql, { sessionId: null }));
+      const claimed = await claimOne(sql, { defaultSenders });
+      await recordSendResults(sql, [{ clientMessageId: claimed.client_message_id, outcome: "sent", messageId }]);
+    }
+    const [one, two] = campaigns;
+    assert.ok(one && two);
+    await recordReceipts(sql, [statusOf("failed", "M1", { errorCode: "131042", errorMessage: "payment" })]);
+    const contact = two.only.recipient;
+    await recordInboundMessages(sql, [
+      written({ sessionId: NUMBER_ID, contact }, "wamid.1", "STOP", { contextMessageId: "M2" }),
+    ]);
+    const found = await sql<{ organization_id: string }[]>`select organization_id from public.conversations`;
+    assert.deepEqual(found.map(({ organization_id }) => organization_id), [two.organizationId]);
+    assert.deepEqual(await optedOut(sql, two.organizationId), [contact]);
+  },
+);
 
 databaseTest("a sender added later takes over from the default", async ({ sql }) => {
   const campaign = await createContactCampaign(sql, { sessionId: null, recipients: 2 });

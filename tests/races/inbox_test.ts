@@ -40,11 +40,10 @@ databaseTest(
   async ({ sql, pool }) => {
     const { sessionId } = await sender(sql);
     const fifty = pool(50);
-    // all connections are open before the first copy is posted
-    await Promise.all(Array.from({ length: 50 }, () => fifty`select pg_sleep(0.02)`));
+    const connections = await Promise.all(Array.from({ length: 50 }, () => fifty.reserve()));
     for (const [round, text] of ["Hello", "STOP"].entries()) {
       const message = written({ sessionId, contact: NUMBER, userId: USER }, `wamid.${round}`, text);
-      const answers = await atOnce(Array.from({ length: 50 }, () => () => recordInboundMessages(fifty, [message])));
+      const answers = await atOnce(connections.map((own) => () => recordInboundMessages(own, [message])));
       const sum = (name: "stored" | "duplicates" | "journaled" | "opted_out") =>
         answers.reduce((total, answer) => total + answer[name], 0);
       assert.deepEqual([sum("stored"), sum("duplicates"), sum("journaled")], [1, 49, 0]);
@@ -53,6 +52,7 @@ databaseTest(
       assert.equal(await count(sql, "conversations"), 1);
       assert.equal(await count(sql, "opt_outs"), round);
     }
+    for (const own of connections) own.release();
   },
 );
 
@@ -228,5 +228,23 @@ databaseTest(
     await recordInboundMessages(sql, stops);
     assert.deepEqual(await optedOut(sql, organizationId), numbers.toSorted());
     assert.equal(await count(sql, "opt_outs"), 12);
+  },
+);
+
+databaseTest(
+  "a post whose connection dies before it is committed leaves nothing, and counts once when it comes again",
+  async ({ sql, session }) => {
+    const campaign = await createContactCampaign(sql, { recipients: [NUMBER] });
+    await sendOne(sql, "M1");
+    const statuses = [statusOf("read", "M1", { cost: 0.05, currency: "EUR" }), statusOf("delivered", "M2")];
+    const messages = [written({ sessionId: campaign.sessionId, contact: NUMBER, userId: USER }, "wamid.1", "STOP")];
+    const a = await session("dies");
+    await a.begin();
+    await recordWhatsAppEvents(a.sql, statuses, messages);
+    await sql`select pg_terminate_backend(${a.pid}, 5000)`;
+    const counts = { recorded: 1, stored: 1, duplicates: 0, parked: 1, journaled: 0, opted_out: 1, opted_in: 0 };
+    assert.deepEqual(await recordWhatsAppEvents(sql, statuses, messages), counts);
+    const { read_count, cost } = await stats(sql, campaign.id);
+    assert.deepEqual({ read_count, cost }, { read_count: 1, cost: 0.05 });
   },
 );

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { databaseTest } from "../../harness/mod.ts";
 import { propertyRuns, propertySeed } from "../settings.ts";
-import { speech, wrongSpeeches } from "./consent_runs.ts";
+import { hiddenSpeech, speech, wrongSpeeches } from "./consent_runs.ts";
 
 const SPEECHES = 500;
 
@@ -16,3 +16,13 @@ for (const [how, largest] of [["one by one, or nearly", 3], ["in batches", 80]] 
     },
   );
 }
+
+databaseTest(
+  "the last word of each person counts for the number, also where it is hidden now and then",
+  async ({ sql }) => {
+    const seed = propertySeed();
+    const speeches = fc.sample(hiddenSpeech, { seed, numRuns: propertyRuns(SPEECHES / 2) })
+      .toSorted((one, other) => one.length - other.length);
+    assert.deepEqual((await wrongSpeeches(sql, speeches, seed, 4)).slice(0, 3), [], `FAST_CHECK_SEED=${seed}`);
+  },
+);

@@ -93,3 +93,20 @@ export const lockMutants: readonly Mutant[] = [
     "",
   ),
 ];
+
+/** Each lets somebody be written to who must not be. */
+export const lifeMutants: readonly Mutant[] = [
+  rewrite("a sender that is held back is used", "private.send_sources", "and g.status = 'active'", ""),
+  rewrite(
+    "who opted out is written to",
+    "public.claim_recipients",
+    "and o.address = coalesce(r.address, r.recipient)",
+    "and false",
+  ),
+  rewrite(
+    "who has the message already is written to again",
+    "private.apply_receipts",
+    "(c.proves_send and (r.status <> 'sent' or r.message_id is null))",
+    "(c.proves_send and (r.status in ('processing', 'failed')))",
+  ),
+];

@@ -5,7 +5,8 @@ import { namesInLockOrder } from "../../races/names_in_lock_order.ts";
 import type { Mutant } from "../mutant.ts";
 import { speech, wrongSpeeches } from "./consent_runs.ts";
 import { oneMessage, twoAttempts, twoMessages } from "./contact_arbitraries.ts";
-import { consentMutants, contactMutants, lockMutants } from "./contact_mutants.ts";
+import { live } from "./contact_life.ts";
+import { consentMutants, contactMutants, lifeMutants, lockMutants } from "./contact_mutants.ts";
 import { assertContactsAreRight, runContactBatches, shuffledContactBatches } from "./contact_runs.ts";
 import { makeContacts } from "./contact_subjects.ts";
 
@@ -13,6 +14,7 @@ import { makeContacts } from "./contact_subjects.ts";
 const SEEDS = [20_261_122, 20_261_123, 20_261_124];
 const HISTORIES_PER_SEED = 150;
 const LARGEST_BATCH = 40;
+const STEPS = 150;
 
 noticed(
   "the properties of messages to contacts",
@@ -21,6 +23,8 @@ noticed(
 );
 noticed("the property of the last word", consentMutants, ({ sql }) => anySeed((seed) => hasWrongSpeeches(sql, seed)));
 noticed("the race of an answer and a status", lockMutants, async (database) => !await namesInLockOrder(database));
+
+noticed("the lives of contacts", lifeMutants, ({ sql }) => anySeed((seed) => goesWrong(sql, seed)));
 
 /** A test for each mutant: it must be noticed. */
 function noticed(
@@ -80,4 +84,14 @@ async function hasWrongContacts(sql: Sql, seed: number): Promise<boolean> {
 async function hasWrongSpeeches(sql: Sql, seed: number): Promise<boolean> {
   const wrong = await wrongSpeeches(sql, fc.sample(speech, { seed, numRuns: HISTORIES_PER_SEED }), seed, LARGEST_BATCH);
   return wrong.length > 0;
+}
+
+async function goesWrong(sql: Sql, seed: number): Promise<boolean> {
+  try {
+    await live(sql, seed, STEPS);
+    return false;
+  } catch (error) {
+    if (error instanceof assert.AssertionError) return true;
+    throw error;
+  }
 }

@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { databaseTest, type Sql, stats } from "../../harness/mod.ts";
+import { randomFor } from "../../../local/simulator/random.ts";
+import { claim, createContactCampaign, databaseTest, type Sql, stats, statusOf } from "../../harness/mod.ts";
 import { propertyRuns, propertySeed } from "../settings.ts";
 import { oneMessage, twoAttempts, twoMessages } from "./contact_arbitraries.ts";
+import { MESSAGE_COST } from "./contact_history.ts";
 import { contactOutcomeOf } from "./contact_model.ts";
 import { assertContactsAreRight, runContactBatches, shuffledContactBatches } from "./contact_runs.ts";
 import { type ContactSubject, makeContacts } from "./contact_subjects.ts";
@@ -38,6 +40,39 @@ for (const [what, histories] of Object.entries(properties)) {
     { timeoutMs: 120_000 },
   );
 }
+
+databaseTest("the letters that tell what became of each status of a post add up to its counts", async ({ sql }) => {
+  const seed = propertySeed();
+  const random = randomFor(seed, "posts");
+  await createContactCampaign(sql, { recipients: 30 });
+  const attempts = (await claim(sql)).map(({ client_message_id }) => client_message_id);
+  const one = (): unknown => {
+    const place = random.int(0, 35);
+    if (random.chance(0.1)) {
+      return random.pick<unknown>([7, null, "text", {}, { event: "odd" }, { event: "message_read" }]);
+    }
+    return statusOf(random.pick(["sent", "delivered", "read", "played", "failed"] as const), `M${place}`, {
+      reader: random.pick(["recipient", "recipient", "recipient", null, "somebody"]),
+      ...random.chance(0.5) ? { clientMessageId: attempts[place] ?? "garbage" } : {},
+      ...random.chance(0.3) ? { cost: MESSAGE_COST, currency: "EUR" } : {},
+    });
+  };
+  const letters = { r: "recorded", d: "duplicates", p: "parked", j: "journaled" } as const;
+  for (let post = 0; post < 40; post++) {
+    const events = Array.from({ length: random.int(1, 25) }, one);
+    const [row] = await sql<{ answer: Record<string, unknown> }[]>`
+      select public.record_receipts_with_verdicts(${JSON.stringify(events)}::text::jsonb) as answer
+    `;
+    const { verdicts, ...counts } = row?.answer ?? {};
+    assert.ok(typeof verdicts === "string" && verdicts.length === events.length, `FAST_CHECK_SEED=${seed}`);
+    const counted = Object.entries(letters).map(([letter, name]) => [name, verdicts.split(letter).length - 1]);
+    assert.deepEqual(
+      Object.fromEntries(counted),
+      counts,
+      `FAST_CHECK_SEED=${seed}, post ${post}: ${JSON.stringify(events)}`,
+    );
+  }
+});
 
 /** The counters of every campaign are sums over what the model says of its contacts. */
 async function assertCounters(sql: Sql, subjects: readonly ContactSubject[], repeat: string): Promise<void> {
