@@ -11,7 +11,7 @@ import { runTestFiles, type TestTotals } from "./harness/run_test_files.ts";
 import { testEnvironment } from "./harness/test_environment.ts";
 import { TEST_STACK_VARIABLE, type TestStack } from "./harness/test_stack.ts";
 
-const TIME_LIMIT_MS = 12 * 60_000;
+const TIME_LIMIT_MS = 14 * 60_000;
 const STOP_LIMIT_MS = 30_000;
 const TEMPLATE = "truetick_template";
 
