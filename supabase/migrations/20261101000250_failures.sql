@@ -187,6 +187,7 @@ language plpgsql
 -- definer because whoever may write a recipient may not pause senders
 security definer
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
     v_action private.failure_action := (select c.action from private.failure_classes c where c.class = new.failure_class);

@@ -371,6 +371,7 @@ create function public.increment_delivered_count(p_group_id uuid)
 returns integer
 language sql
 set search_path = ''
+set enable_seqscan = off
 as $$
     update public.notification_campaign_recipients r
     set anonymous_delivered_count = least(r.anonymous_delivered_count + 1, coalesce(r.member_count, 999999)),
@@ -416,14 +417,19 @@ comment on type private.receipt_change is 'What changed receipts of one message 
 
 create function private.message_failed(p_message_id text)
 returns boolean
-language sql
+language plpgsql
 stable
--- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
-return exists (
-    select 1
-    from public.message_receipts m
-    where m.message_id = p_message_id collate "C" and private.is_failed(m.reader, m.delivered_at, m.failed_at)
-);
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    return exists (
+        select 1
+        from public.message_receipts m
+        where m.message_id = p_message_id collate "C" and private.is_failed(m.reader, m.delivered_at, m.failed_at)
+    );
+end
+$$;
 revoke all on function private.message_failed(text) from public, anon, authenticated;
 grant execute on function private.message_failed(text) to service_role;
 comment on function private.message_failed(text) is 'Whether the last word of a message''s receipts is that it failed.';
@@ -1253,10 +1259,13 @@ comment on function private.record_receipts(jsonb, text, boolean) is 'What publi
 
 create function public.record_receipts(p_receipts jsonb, p_source text default 'receipt')
 returns jsonb
-language sql
+-- not sql, which would be planned anew at every call
+language plpgsql
 set search_path = ''
 as $$
-    select private.record_receipts(p_receipts, p_source, false)
+begin
+    return private.record_receipts(p_receipts, p_source, false);
+end
 $$;
 revoke all on function public.record_receipts(jsonb, text) from public, anon, authenticated;
 grant execute on function public.record_receipts(jsonb, text) to service_role;
@@ -1269,10 +1278,12 @@ comment on function public.record_receipts(jsonb, text) is
 
 create function public.record_receipts_with_verdicts(p_receipts jsonb, p_source text default 'receipt')
 returns jsonb
-language sql
+language plpgsql
 set search_path = ''
 as $$
-    select private.record_receipts(p_receipts, p_source, true)
+begin
+    return private.record_receipts(p_receipts, p_source, true);
+end
 $$;
 revoke all on function public.record_receipts_with_verdicts(jsonb, text) from public, anon, authenticated;
 grant execute on function public.record_receipts_with_verdicts(jsonb, text) to service_role;

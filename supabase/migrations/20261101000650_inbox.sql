@@ -169,32 +169,37 @@ on conflict do nothing;
 
 create function private.organization_of_sender(p_session_id text, p_context_message_id text)
 returns uuid
-language sql
+language plpgsql
 stable
--- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
-return coalesce(
-    (select g.organization_id from public.gateway_sessions g where g.id = p_session_id),
-    -- the sender of a whole installation: whose message is answered, else who sent through it last
-    (
-        select c.organization_id
-        from private.message_ids i
-        join public.notification_campaign_recipients r on r.id = i.recipient_id
-        join public.notification_campaigns c on c.id = r.campaign_id
-        where i.message_id = p_context_message_id
-    ),
-    (
-        select c.organization_id
-        from (
-            select a.recipient_id
-            from public.send_attempts a
-            where a.session_id = p_session_id
-            order by a.claimed_at desc
-            limit 1
-        ) as last
-        join public.notification_campaign_recipients r on r.id = last.recipient_id
-        join public.notification_campaigns c on c.id = r.campaign_id
-    )
-);
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    return coalesce(
+        (select g.organization_id from public.gateway_sessions g where g.id = p_session_id),
+        -- the sender of a whole installation: whose message is answered, else who sent through it last
+        (
+            select c.organization_id
+            from private.message_ids i
+            join public.notification_campaign_recipients r on r.id = i.recipient_id
+            join public.notification_campaigns c on c.id = r.campaign_id
+            where i.message_id = p_context_message_id
+        ),
+        (
+            select c.organization_id
+            from (
+                select a.recipient_id
+                from public.send_attempts a
+                where a.session_id = p_session_id
+                order by a.claimed_at desc
+                limit 1
+            ) as last
+            join public.notification_campaign_recipients r on r.id = last.recipient_id
+            join public.notification_campaigns c on c.id = r.campaign_id
+        )
+    );
+end
+$$;
 revoke all on function private.organization_of_sender(text, text) from public, anon, authenticated;
 grant execute on function private.organization_of_sender(text, text) to service_role;
 comment on function private.organization_of_sender(text, text) is
@@ -396,37 +401,45 @@ create type private.chat_event as (
 
 create function private.chat_events(p_messages jsonb)
 returns private.chat_event[]
-language sql
+-- not sql, which would be planned anew at every call
+language plpgsql
 stable
 set search_path = ''
 set enable_seqscan = off
 as $$
-    select coalesce(array_agg(
-        (
-            e.place,
-            private.organization_of_sender(e.event ->> 'sessionId', e.event ->> 'contextMessageId'),
-            e.event ->> 'messageId',
-            case e.event ->> 'direction' when 'outbound' then 'outbound' else 'inbound' end,
-            case e.event ->> 'channel' when 'sms' then 'sms' else 'whatsapp' end,
-            coalesce(e.event ->> 'sessionId', ''),
-            -- a WhatsApp id is a number without its plus
-            private.address_of(coalesce(nullif(btrim(e.event ->> 'contact'), ''), e.event ->> 'userId')),
-            nullif(btrim(e.event ->> 'userId'), ''),
-            nullif(btrim(e.event ->> 'contactName'), ''),
-            coalesce(nullif(e.event ->> 'type', ''), 'unknown'),
-            e.event ->> 'text',
-            coalesce(e.event -> 'payload', '{}'),
-            nullif(e.event ->> 'contextMessageId', ''),
-            -- nobody speaks in the future, where it would have the last word for ever
-            least(private.event_time(e.event ->> 'timestamp'), now()),
-            case when private.is_preference(e.event) then
-                case e.event ->> 'value' when 'stop' then 'stop'::public.consent_action else 'start' end
-            end
-        )::private.chat_event
-        order by e.place
-    ), '{}')
-    from jsonb_array_elements(p_messages) with ordinality as e (event, place)
-    where private.is_chat_message(e.event) or private.is_preference(e.event)
+begin
+    return (
+        select coalesce(array_agg(
+            (
+                e.place,
+                coalesce(
+                    (select g.organization_id from public.gateway_sessions g where g.id = e.event ->> 'sessionId'),
+                    private.organization_of_sender(e.event ->> 'sessionId', e.event ->> 'contextMessageId')
+                ),
+                e.event ->> 'messageId',
+                case e.event ->> 'direction' when 'outbound' then 'outbound' else 'inbound' end,
+                case e.event ->> 'channel' when 'sms' then 'sms' else 'whatsapp' end,
+                coalesce(e.event ->> 'sessionId', ''),
+                -- a WhatsApp id is a number without its plus
+                private.address_of(coalesce(nullif(btrim(e.event ->> 'contact'), ''), e.event ->> 'userId')),
+                nullif(btrim(e.event ->> 'userId'), ''),
+                nullif(btrim(e.event ->> 'contactName'), ''),
+                coalesce(nullif(e.event ->> 'type', ''), 'unknown'),
+                e.event ->> 'text',
+                coalesce(e.event -> 'payload', '{}'),
+                nullif(e.event ->> 'contextMessageId', ''),
+                -- nobody speaks in the future, where it would have the last word for ever
+                least(private.event_time(e.event ->> 'timestamp'), now()),
+                case when private.is_preference(e.event) then
+                    case e.event ->> 'value' when 'stop' then 'stop'::public.consent_action else 'start' end
+                end
+            )::private.chat_event
+            order by e.place
+        ), '{}')
+        from jsonb_array_elements(p_messages) with ordinality as e (event, place)
+        where private.is_chat_message(e.event) or private.is_preference(e.event)
+    );
+end
 $$;
 revoke all on function private.chat_events(jsonb) from public, anon, authenticated;
 grant execute on function private.chat_events(jsonb) to service_role;
@@ -503,30 +516,35 @@ comment on function private.identify_conversations(private.identity[]) is
 
 create function private.conversation_of(p_event private.chat_event)
 returns uuid
-language sql
+language plpgsql
 stable
--- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
-return coalesce(
-    -- whoever hides the number is in the conversation with the number, once it was seen
-    case when not starts_with((p_event).contact, '+') then (
-        select c.id
-        from public.conversations c
-        where c.session_id = (p_event).session_id and c.user_id = (p_event).user_id and c.channel = (p_event).channel
-            and c.organization_id is not distinct from (p_event).organization_id
-    ) end,
-    (
-        select c.id
-        from public.conversations c
-        where c.session_id = (p_event).session_id and c.contact = (p_event).contact and c.channel = (p_event).channel
-            and c.organization_id is not distinct from (p_event).organization_id
-    ),
-    (
-        select c.id
-        from public.conversations c
-        where c.session_id = (p_event).session_id and c.user_id = (p_event).user_id and c.channel = (p_event).channel
-            and c.organization_id is not distinct from (p_event).organization_id
-    )
-);
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    return coalesce(
+        -- whoever hides the number is in the conversation with the number, once it was seen
+        case when not starts_with((p_event).contact, '+') then (
+            select c.id
+            from public.conversations c
+            where c.session_id = (p_event).session_id and c.user_id = (p_event).user_id and c.channel = (p_event).channel
+                and c.organization_id is not distinct from (p_event).organization_id
+        ) end,
+        (
+            select c.id
+            from public.conversations c
+            where c.session_id = (p_event).session_id and c.contact = (p_event).contact and c.channel = (p_event).channel
+                and c.organization_id is not distinct from (p_event).organization_id
+        ),
+        (
+            select c.id
+            from public.conversations c
+            where c.session_id = (p_event).session_id and c.user_id = (p_event).user_id and c.channel = (p_event).channel
+                and c.organization_id is not distinct from (p_event).organization_id
+        )
+    );
+end
+$$;
 revoke all on function private.conversation_of(private.chat_event) from public, anon, authenticated;
 grant execute on function private.conversation_of(private.chat_event) to service_role;
 comment on function private.conversation_of(private.chat_event) is
@@ -730,7 +748,10 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    v_receipts jsonb := public.record_receipts(p_receipts);
+    v_receipts jsonb := case
+        when p_receipts = '[]' then '{"recorded": 0, "duplicates": 0, "parked": 0, "journaled": 0}'
+        else public.record_receipts(p_receipts)
+    end;
     v_messages jsonb := public.record_inbound_messages(p_messages);
 begin
     return v_receipts || v_messages || jsonb_build_object(
