@@ -32,10 +32,15 @@ async function foldOnce(sql: Sql): Promise<number> {
   return row?.folded ?? 0;
 }
 
-/** Empties every table of the project. */
+/** Empties every table of the project, but for what its migrations put there. */
 export async function empty(sql: Sql): Promise<void> {
   await sql.unsafe(`
+    begin;
+    create temporary table common_keywords on commit drop as
+      select k.keyword, k.action from public.consent_keywords k where k.organization_id is null;
     truncate public.organizations, public.message_receipts, private.message_ids, private.webhook_events,
-      private.campaign_counters, private.campaign_counter_deltas cascade
-  `);
+      private.campaign_counters, private.campaign_counter_deltas cascade;
+    insert into public.consent_keywords (keyword, action) select k.keyword, k.action from common_keywords k;
+    commit;
+  `).simple();
 }

@@ -14,7 +14,7 @@ import { type BenchOptions, parseOptions } from "./options.ts";
 import { renderJson, renderTable } from "./report.ts";
 
 /** The whole run is over by then, whatever happens. */
-const HARD_STOP_MS = 12 * 60_000;
+const HARD_STOP_MS = 20 * 60_000;
 
 async function main({ json, quick, only }: BenchOptions): Promise<void> {
   const began = performance.now();

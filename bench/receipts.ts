@@ -8,6 +8,9 @@ export interface Receipt {
   readonly timestamp: number;
 }
 
+/** Records its parameter, a JSON array of receipts. */
+export const RECORD_RECEIPTS = "select public.record_receipts($1::text::jsonb)";
+
 let readers = 0;
 
 /** A delivery to somebody who has not been heard of before. */
@@ -25,6 +28,14 @@ export function newReceipt(messageId: string): Receipt {
 /** As many new receipts, spread over the messages at random. */
 export function newReceipts(count: number, messageIds: readonly string[]): Receipt[] {
   return Array.from({ length: count }, () => newReceipt(anyOf(messageIds)));
+}
+
+/** So many of several, each at most once, at random. */
+export function someOf<Value>(values: readonly Value[], count: number): Value[] {
+  if (count > values.length) throw new Error(`There are ${values.length} to choose from, not ${count}`);
+  const places = new Set<number>();
+  while (places.size < count) places.add(Math.floor(Math.random() * values.length));
+  return [...places].flatMap((place) => values.slice(place, place + 1));
 }
 
 /** One of several, at random. */

@@ -4,7 +4,9 @@
  * @module
  */
 import { connect } from "../database.ts";
+import { post } from "../post.ts";
 import { serveThread } from "../thread.ts";
+import { withSignature } from "../with_signature.ts";
 import { type ClientPlan, clientRequest } from "./plan.ts";
 
 /** One connection. */
@@ -12,8 +14,6 @@ interface Client {
   work(input: string): Promise<unknown>;
   close(): Promise<void>;
 }
-
-const ANSWER_TIMEOUT_MS = 30_000;
 
 let clients: Client[] = [];
 
@@ -43,10 +43,10 @@ serveThread(async (message) => {
 
 function open(plan: ClientPlan): Client {
   switch (plan.kind) {
-    case "record_receipts": {
+    case "statement": {
       const sql = connect(plan.url, 1, plan.settings);
       return {
-        work: (input) => sql.unsafe("select public.record_receipts($1::text::jsonb)", [input], { prepare: true }),
+        work: (input) => sql.unsafe(plan.statement, [input], { prepare: true }),
         close: () => sql.end({ timeout: 5 }),
       };
     }
@@ -66,16 +66,7 @@ function open(plan: ClientPlan): Client {
     }
     case "post":
       return {
-        async work(input) {
-          const response = await fetch(plan.url, {
-            method: "POST",
-            headers: plan.headers,
-            body: input,
-            signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-          });
-          const text = await response.text();
-          if (!response.ok) throw new Error(`${plan.url} answered ${response.status}: ${text.slice(0, 300)}`);
-        },
+        work: (input) => post(plan.url, withSignature(plan.headers, input, plan.appSecret), input),
         close: () => Promise.resolve(),
       };
   }

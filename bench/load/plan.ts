@@ -2,12 +2,13 @@ import { z } from "zod";
 
 /** What the clients do with each of their arguments. */
 export const clientPlan = z.discriminatedUnion("kind", [
-  /** Calls record_receipts with the argument, a JSON array. */
+  /** Runs a statement with the argument as its only parameter. */
   z.object({
-    kind: z.literal("record_receipts"),
+    kind: z.literal("statement"),
     url: z.string(),
     clients: z.number(),
     settings: z.record(z.string(), z.string()),
+    statement: z.string(),
   }),
   /** Reads the counter of the message named by the argument, then writes it one higher. */
   z.object({ kind: z.literal("read_then_write"), url: z.string(), clients: z.number() }),
@@ -17,6 +18,8 @@ export const clientPlan = z.discriminatedUnion("kind", [
     url: z.string(),
     clients: z.number(),
     headers: z.record(z.string(), z.string()),
+    /** Signs it as Meta does, with this app secret; null: not at all. */
+    appSecret: z.string().nullable(),
   }),
 ]);
 

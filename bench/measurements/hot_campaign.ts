@@ -2,7 +2,7 @@ import type { Sql } from "postgres";
 import { empty, type Settings, tidy } from "../database.ts";
 import { openClients } from "../load/clients.ts";
 import type { Bench, Measurement, Row } from "../measurement.ts";
-import { newReceipts } from "../receipts.ts";
+import { newReceipts, RECORD_RECEIPTS } from "../receipts.ts";
 import { addSentGroups, seedSender } from "../seed.ts";
 import { inTurns } from "../turns.ts";
 
@@ -34,7 +34,13 @@ async function measure(
   const rounds = quick ? 3 : 5;
   const receipts = quick ? 1_000 : 4_000;
   say(`${what}: one campaign / ${GROUPS} campaigns, ${rounds} rounds of ${receipts} from ${CLIENTS} clients`);
-  const clients = await openClients({ kind: "record_receipts", url: stack.databaseUrl, clients: CLIENTS, settings });
+  const clients = await openClients({
+    kind: "statement",
+    url: stack.databaseUrl,
+    clients: CLIENTS,
+    settings,
+    statement: RECORD_RECEIPTS,
+  });
   const before = await countDelivered(sql);
   let posted = 0;
   const run = (ids: readonly string[]) => () => {

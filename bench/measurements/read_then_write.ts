@@ -1,7 +1,7 @@
 import { empty, tidy } from "../database.ts";
 import { openClients } from "../load/clients.ts";
 import type { Measurement } from "../measurement.ts";
-import { newReceipts, type Receipt } from "../receipts.ts";
+import { newReceipts, type Receipt, RECORD_RECEIPTS } from "../receipts.ts";
 import { addSentGroups, seedSender } from "../seed.ts";
 import { inTurns } from "../turns.ts";
 
@@ -28,7 +28,8 @@ export const readThenWrite: Measurement = {
     `).simple();
 
     const url = stack.databaseUrl;
-    const record = await openClients({ kind: "record_receipts", url, clients: CLIENTS, settings: {} });
+    const statement = RECORD_RECEIPTS;
+    const record = await openClients({ kind: "statement", url, clients: CLIENTS, settings: {}, statement });
     const pattern = await openClients({ kind: "read_then_write", url, clients: CLIENTS });
     let [recorded, patterned] = [0, 0];
     const rates = await inTurns(rounds, {

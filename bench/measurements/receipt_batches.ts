@@ -1,6 +1,6 @@
 import { connect, empty, tidy } from "../database.ts";
 import type { Measurement } from "../measurement.ts";
-import { newReceipt, type Receipt } from "../receipts.ts";
+import { newReceipt, type Receipt, RECORD_RECEIPTS } from "../receipts.ts";
 import { addSentGroups, seedSender } from "../seed.ts";
 import { inTurns } from "../turns.ts";
 
@@ -19,7 +19,6 @@ const RAW_INSERT = `
   from jsonb_to_recordset($1::text::jsonb) as e ("messageId" text, reader text, "sessionId" text, "timestamp" bigint)
   on conflict do nothing
 `;
-const RECORD = "select public.record_receipts($1::text::jsonb)";
 
 /** A batch that is matched, counted and answered for / the bare insert of its rows. */
 export const receiptBatches: Measurement = {
@@ -40,9 +39,9 @@ export const receiptBatches: Measurement = {
     };
     const overFew = () => Array.from({ length: BATCH }, (_, n) => newReceipt(messageIds[n % GROUPS_PER_BATCH] ?? ""));
     const overMany = () => messageIds.map((messageId) => newReceipt(messageId));
-    const few = await inTurns(rounds, { record: run(RECORD, overFew), raw: run(RAW_INSERT, overFew) });
+    const few = await inTurns(rounds, { record: run(RECORD_RECEIPTS, overFew), raw: run(RAW_INSERT, overFew) });
     await tidy(sql);
-    const many = await inTurns(rounds, { record: run(RECORD, overMany), raw: run(RAW_INSERT, overMany) });
+    const many = await inTurns(rounds, { record: run(RECORD_RECEIPTS, overMany), raw: run(RAW_INSERT, overMany) });
     await client.end({ timeout: 5 });
     await sql`drop schema bench cascade`;
     return [{

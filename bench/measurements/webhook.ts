@@ -19,12 +19,14 @@ export const webhook: Measurement = {
       url: `${stack.apiUrl}/rest/v1/rpc/record_receipts`,
       clients: CLIENTS,
       headers: { "content-type": "application/json", "apikey": stack.secretKey },
+      appSecret: null,
     });
     const hook = await openClients({
       kind: "post",
       url: `${stack.apiUrl}/functions/v1/whatsapp-read-receipt-webhook`,
       clients: CLIENTS,
       headers: { "content-type": "application/json", "x-api-key": stack.env.WEBHOOK_SECRET_KEY ?? "" },
+      appSecret: null,
     });
     const rounds = quick ? 3 : 5;
     const compare = async (batch: number, posts: number) => {

@@ -9,9 +9,11 @@ import { openGraphileWorker } from "./graphile_worker.ts";
 import { openPgBoss } from "./pg_boss.ts";
 import { type EngineName, engineRequest } from "./plan.ts";
 import { openTruetick } from "./truetick.ts";
+import { openTruetickContacts } from "./truetick_contacts.ts";
 
 const open: Readonly<Record<EngineName, (options: EngineOptions) => Promise<Engine>>> = {
   "truetick": openTruetick,
+  "truetick-contacts": openTruetickContacts,
   "graphile-worker": openGraphileWorker,
   "pg-boss": openPgBoss,
 };

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** The engines. */
-export const engineName = z.enum(["truetick", "graphile-worker", "pg-boss"]);
+export const engineName = z.enum(["truetick", "truetick-contacts", "graphile-worker", "pg-boss"]);
 
 /** See {@linkcode engineName}. */
 export type EngineName = z.infer<typeof engineName>;

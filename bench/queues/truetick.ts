@@ -1,17 +1,23 @@
+import type { Sql } from "postgres";
 import { connect } from "../database.ts";
 import { addDueGroups, seedSender } from "../seed.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
 
-/** claim_recipients and record_send_results, as the processor calls them, without a gateway in between. */
-export async function openTruetick({ url, clients, batch }: EngineOptions): Promise<Engine> {
+/**
+ * claim_recipients and record_send_results, as the processor calls them, without a gateway in between.
+ *
+ * @param addDue adds a running campaign with so many recipients
+ */
+export async function openTruetick(
+  { url, clients, batch }: EngineOptions,
+  addDue: (sql: Sql, count: number) => Promise<void> = addDueGroups,
+): Promise<Engine> {
   const pools = Array.from({ length: clients }, () => connect(url, 1));
   const [first] = pools;
   if (first === undefined) throw new Error("An engine needs at least one client");
   await seedSender(first);
   return {
-    async enqueue(count) {
-      await addDueGroups(first, count);
-    },
+    enqueue: (count) => addDue(first, count),
     async drain(count) {
       const began = performance.now();
       const settled = await Promise.all(pools.map(async (sql) => {
