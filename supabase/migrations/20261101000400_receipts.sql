@@ -22,7 +22,7 @@ comment on table private.message_ids is
     'Where a message id meets its recipient. Receipts of an unknown id and the send that names it both write this row first, '
     'so one of them always waits for the other and sees what it did.';
 create index message_ids_recipient on private.message_ids (recipient_id) where recipient_id is not null;
-create index message_ids_parked on private.message_ids (parked_at) where recipient_id is null;
+create index message_ids_parked on private.message_ids (parked_at) where recipient_id is null and parked_at is not null;
 
 create table public.message_receipts (
     message_id text collate "C" not null,

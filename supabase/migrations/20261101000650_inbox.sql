@@ -709,7 +709,7 @@ begin
         join private.consents k
             on k.organization_id = v.organization_id
             and k.channel = v.channel
-            and k.address = v.user_id
+            and k.address = v.user_id collate "default"
         where v.user_id is not null and starts_with(v.contact, '+')
     );
     if exists (select 1 from unnest(v_consents) c where c.organization_id is null) then
