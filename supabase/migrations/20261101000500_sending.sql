@@ -347,7 +347,9 @@ begin
             order by f.message_id, is_failed
         ) as n
     );
-    perform private.apply_send_outcomes(v_outcomes);
+    if v_outcomes <> '{}' then
+        perform private.apply_send_outcomes(v_outcomes);
+    end if;
     update private.message_ids i
     set parked_at = now()
     where i.message_id = any (p_message_ids) and i.recipient_id is null and i.parked_at is null;
