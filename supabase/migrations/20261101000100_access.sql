@@ -48,7 +48,16 @@ comment on type public.organization_role is 'viewer reads; operator also creates
 create table public.organizations (
     id uuid primary key default gen_random_uuid(),
     name text not null default '',
-    created_at timestamptz not null default now()
+    -- whose clock the quiet hours go by: Europe/Berlin, Asia/Kolkata
+    time_zone text not null default 'UTC',
+    -- nothing is claimed from quiet_from until quiet_until, which may be the next morning
+    quiet_from time,
+    quiet_until time,
+    created_at timestamptz not null default now(),
+    -- refused with its name, where Postgres does not know it
+    constraint time_zone_is_known check (timezone(time_zone, timestamptz 'epoch') is not null),
+    constraint quiet_hours_have_both_ends check ((quiet_from is null) = (quiet_until is null)),
+    constraint quiet_hours_leave_time_to_send check (quiet_from <> quiet_until)
 );
 comment on table public.organizations is 'A tenant. Everything else belongs to exactly one organization.';
 
@@ -108,13 +117,13 @@ comment on function private.organization_ids_with_role(public.organization_role)
 alter table public.organizations enable row level security;
 revoke all on public.organizations from anon, authenticated;
 grant select on public.organizations to authenticated;
-grant update (name) on public.organizations to authenticated;
+grant update (name, time_zone, quiet_from, quiet_until) on public.organizations to authenticated;
 grant all on public.organizations to service_role;
 
 create policy "members read their organizations" on public.organizations
     for select to authenticated
     using (id in (select private.readable_organization_ids()));
-create policy "owners rename their organizations" on public.organizations
+create policy "owners name their organizations and set their quiet hours" on public.organizations
     for update to authenticated
     using (id in (select private.organization_ids_with_role('owner')))
     with check (id in (select private.organization_ids_with_role('owner')));

@@ -113,14 +113,33 @@ create table public.gateway_sessions (
     status public.session_status not null default 'active',
     -- why it is not active: what the provider said, or a person
     status_reason text,
+    -- not by a person: the provider said so, or too many messages failed
+    is_stopped_automatically boolean not null default false,
+    -- failures before this are forgiven
+    active_since timestamptz not null default now(),
     -- attempts in any sixty seconds; null is no limit
     messages_per_minute integer,
+    -- attempts in any 24 hours; null is no limit
+    daily_limit integer,
+    -- a new sender: so many on its first day, growing by the same factor every day until daily_limit; null is no warm-up
+    warm_up_first_day integer,
+    warm_up_days integer not null default 14,
+    warm_up_started_at timestamptz not null default now(),
+    -- it is paused when so many of its last 100 attempts have failed; null is never
+    max_failure_percent integer default 90,
+    -- the provider's account that it belongs to, where that speaks for all its senders: Meta's WhatsApp Business Account id
+    account_id text,
     name text not null default '',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     -- what campaigns point at, so that nobody sends through another organization's sender
     unique (organization_id, id),
     constraint messages_per_minute_is_positive check (messages_per_minute > 0),
+    constraint daily_limit_is_positive check (daily_limit > 0),
+    constraint warm_up_first_day_is_positive check (warm_up_first_day > 0),
+    constraint warm_up_days_is_positive check (warm_up_days > 0),
+    constraint warm_up_leads_to_a_daily_limit check (warm_up_first_day is null or warm_up_first_day <= daily_limit),
+    constraint max_failure_percent_is_a_percentage check (max_failure_percent between 1 and 100),
     constraint gateway_is_not_blank check (gateway ~ '\S'),
     constraint id_is_not_blank check (id ~ '\S')
 );
@@ -129,6 +148,19 @@ comment on table public.gateway_sessions is
     'A session of the VPS sends to groups and to contacts alike.';
 comment on column public.gateway_sessions.gateway is
     'Null: sms for text messages, vps for groups and for ids like wa_xxx, cloud-api for contacts and for phone number ids.';
+create index gateway_sessions_account on public.gateway_sessions (account_id) where account_id is not null;
+
+create table private.session_states (
+    session_id text primary key,
+    -- nothing goes through it before: its pace, or a Retry-After
+    next_send_at timestamptz not null default '-infinity',
+    last_claimed_at timestamptz,
+    -- the last callback or receipt that came through it, to ten seconds
+    last_heard_at timestamptz
+)
+with (fillfactor = 50);
+comment on table private.session_states is
+    'What senders are doing: one row for each that ever sent, the default senders of the installation included. Locked after recipients and campaigns.';
 
 create table public.opt_outs (
     organization_id uuid not null references public.organizations (id) on delete cascade,
@@ -159,6 +191,8 @@ create table public.notification_campaigns (
     max_attempts integer not null default 3,
     unconfirmed_policy public.unconfirmed_policy not null default 'retry',
     on_transient_error public.transient_error_policy,
+    -- what cannot wait until the morning: codes, alarms
+    ignores_quiet_hours boolean not null default false,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     foreign key (organization_id, session_id) references public.gateway_sessions (organization_id, id),
@@ -241,6 +275,8 @@ create index notification_campaign_recipients_in_flight on public.notification_c
     where status in ('processing', 'unconfirmed');
 create index notification_campaign_recipients_lease on public.notification_campaign_recipients (lease_expires_at)
     where status = 'processing';
+-- what a person may look into and send again
+create index notification_campaign_recipients_failed on public.notification_campaign_recipients (campaign_id) where status = 'failed';
 -- what a callback that names only the chat can be about
 create index notification_campaign_recipients_awaiting_callback on public.notification_campaign_recipients (coalesce(address, recipient))
     where message_id is null and (status in ('processing', 'sent') or attempt_count > 0);
@@ -286,13 +322,17 @@ as $$
 begin
     if new.status = 'active' then
         new.status_reason := null;
+        new.is_stopped_automatically := false;
+        if tg_op = 'UPDATE' and old.status <> 'active' then
+            new.active_since := now();
+        end if;
     end if;
     new.updated_at := now();
     return new;
 end
 $$;
 revoke all on function private.complete_session() from public, anon, authenticated;
-comment on function private.complete_session() is 'Before a sender is written: a reason ends with what it was the reason for.';
+comment on function private.complete_session() is 'Before a sender is written: a reason ends with what it was the reason for, and old failures are forgiven.';
 create trigger complete_session before insert or update on public.gateway_sessions
     for each row execute function private.complete_session();
 
@@ -396,8 +436,14 @@ create trigger complete_recipient before insert or update of status, recipient o
 alter table public.gateway_sessions enable row level security;
 revoke all on public.gateway_sessions from anon, authenticated;
 grant select, delete on public.gateway_sessions to authenticated;
-grant insert (id, organization_id, channel, gateway, status, status_reason, messages_per_minute, name) on public.gateway_sessions to authenticated;
-grant update (status, status_reason, messages_per_minute, name) on public.gateway_sessions to authenticated;
+grant insert (
+    id, organization_id, channel, gateway, status, status_reason, messages_per_minute, daily_limit, warm_up_first_day, warm_up_days,
+    warm_up_started_at, max_failure_percent, account_id, name
+) on public.gateway_sessions to authenticated;
+grant update (
+    status, status_reason, messages_per_minute, daily_limit, warm_up_first_day, warm_up_days, warm_up_started_at, max_failure_percent,
+    name
+) on public.gateway_sessions to authenticated;
 grant all on public.gateway_sessions to service_role;
 
 create policy "members read their senders" on public.gateway_sessions
@@ -413,6 +459,10 @@ create policy "operators pace and pause senders" on public.gateway_sessions
 create policy "owners remove senders" on public.gateway_sessions
     for delete to authenticated
     using (organization_id in (select private.organization_ids_with_role('owner')));
+
+alter table private.session_states enable row level security;
+revoke all on private.session_states from public, anon, authenticated;
+grant all on private.session_states to service_role;
 
 alter table public.opt_outs enable row level security;
 revoke all on public.opt_outs from anon, authenticated;
@@ -434,11 +484,11 @@ revoke all on public.notification_campaigns from anon, authenticated;
 grant select, delete on public.notification_campaigns to authenticated;
 grant insert (
     id, organization_id, name, channel, session_id, content, status, scheduled_at,
-    max_attempts, unconfirmed_policy, on_transient_error
+    max_attempts, unconfirmed_policy, on_transient_error, ignores_quiet_hours
 ) on public.notification_campaigns to authenticated;
 -- status moves through the rpcs alone (start_campaign and its siblings)
 grant update (
-    name, session_id, content, scheduled_at, max_attempts, unconfirmed_policy, on_transient_error
+    name, session_id, content, scheduled_at, max_attempts, unconfirmed_policy, on_transient_error, ignores_quiet_hours
 ) on public.notification_campaigns to authenticated;
 grant all on public.notification_campaigns to service_role;
 

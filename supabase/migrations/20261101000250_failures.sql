@@ -210,7 +210,8 @@ begin
     elsif v_action = 'pause' then
         update public.gateway_sessions g
         set status = case new.failure_class when 'sender_restricted' then 'restricted'::public.session_status else 'paused' end,
-            status_reason = format('%s, code %s: %s', new.failure_class, new.error_code, new.error_message)
+            status_reason = format('%s, code %s: %s', new.failure_class, new.error_code, new.error_message),
+            is_stopped_automatically = true
         where g.id = v_session_id and g.organization_id = v_organization_id and g.status = 'active';
         if not found and not exists (select 1 from public.gateway_sessions g where g.id = v_session_id) then
             insert into private.held_senders as h (session_id, reason)

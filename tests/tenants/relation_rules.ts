@@ -32,7 +32,7 @@ export const relationRules: Readonly<Record<string, RelationRule>> = {
     rowOf: ({ organizationId }) => `id = '${organizationId}'`,
     select: members,
     insert: { by: [], row: () => ({ name: "New" }) },
-    update: { by: owners, columns: ["name"] },
+    update: { by: owners, columns: ["name", "time_zone", "quiet_from", "quiet_until"] },
     delete: [],
   },
   organization_members: {
@@ -49,7 +49,20 @@ export const relationRules: Readonly<Record<string, RelationRule>> = {
     rowOf: ({ sessionId }) => `id = '${sessionId}_spare'`,
     select: members,
     insert: { by: owners, row: ({ organizationId }) => ({ id: "wa_new", organization_id: organizationId }) },
-    update: { by: operators, columns: ["status", "status_reason", "messages_per_minute", "name"] },
+    update: {
+      by: operators,
+      columns: [
+        "status",
+        "status_reason",
+        "messages_per_minute",
+        "daily_limit",
+        "warm_up_first_day",
+        "warm_up_days",
+        "warm_up_started_at",
+        "max_failure_percent",
+        "name",
+      ],
+    },
     delete: owners,
   },
   opt_outs: {
@@ -83,6 +96,7 @@ export const relationRules: Readonly<Record<string, RelationRule>> = {
         "max_attempts",
         "unconfirmed_policy",
         "on_transient_error",
+        "ignores_quiet_hours",
       ],
     },
     delete: operators,

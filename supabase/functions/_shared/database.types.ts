@@ -179,41 +179,65 @@ export type Database = {
       };
       "gateway_sessions": {
         Row: {
+          "account_id": string | null;
+          "active_since": string;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "created_at": string;
+          "daily_limit": number | null;
           "gateway": string | null;
           "id": string;
+          "is_stopped_automatically": boolean;
+          "max_failure_percent": number | null;
           "messages_per_minute": number | null;
           "name": string;
           "organization_id": string;
           "status": Database["public"]["Enums"]["session_status"];
           "status_reason": string | null;
           "updated_at": string;
+          "warm_up_days": number;
+          "warm_up_first_day": number | null;
+          "warm_up_started_at": string;
         };
         ComputedFields: never;
         Insert: {
+          "account_id"?: string | null;
+          "active_since"?: string;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
+          "daily_limit"?: number | null;
           "gateway"?: string | null;
           "id": string;
+          "is_stopped_automatically"?: boolean;
+          "max_failure_percent"?: number | null;
           "messages_per_minute"?: number | null;
           "name"?: string;
           "organization_id": string;
           "status"?: Database["public"]["Enums"]["session_status"];
           "status_reason"?: string | null;
           "updated_at"?: string;
+          "warm_up_days"?: number;
+          "warm_up_first_day"?: number | null;
+          "warm_up_started_at"?: string;
         };
         Update: {
+          "account_id"?: string | null;
+          "active_since"?: string;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
+          "daily_limit"?: number | null;
           "gateway"?: string | null;
           "id"?: string;
+          "is_stopped_automatically"?: boolean;
+          "max_failure_percent"?: number | null;
           "messages_per_minute"?: number | null;
           "name"?: string;
           "organization_id"?: string;
           "status"?: Database["public"]["Enums"]["session_status"];
           "status_reason"?: string | null;
           "updated_at"?: string;
+          "warm_up_days"?: number;
+          "warm_up_first_day"?: number | null;
+          "warm_up_started_at"?: string;
         };
         Relationships: [
           {
@@ -435,6 +459,7 @@ export type Database = {
           "content": NonNullable<Json>;
           "created_at": string;
           "id": string;
+          "ignores_quiet_hours": boolean;
           "max_attempts": number;
           "name": string;
           "on_transient_error": Database["public"]["Enums"]["transient_error_policy"] | null;
@@ -453,6 +478,7 @@ export type Database = {
           "content"?: NonNullable<Json>;
           "created_at"?: string;
           "id"?: string;
+          "ignores_quiet_hours"?: boolean;
           "max_attempts"?: number;
           "name"?: string;
           "on_transient_error"?: Database["public"]["Enums"]["transient_error_policy"] | null;
@@ -470,6 +496,7 @@ export type Database = {
           "content"?: NonNullable<Json>;
           "created_at"?: string;
           "id"?: string;
+          "ignores_quiet_hours"?: boolean;
           "max_attempts"?: number;
           "name"?: string;
           "on_transient_error"?: Database["public"]["Enums"]["transient_error_policy"] | null;
@@ -569,17 +596,26 @@ export type Database = {
           "created_at": string;
           "id": string;
           "name": string;
+          "quiet_from": string | null;
+          "quiet_until": string | null;
+          "time_zone": string;
         };
         ComputedFields: never;
         Insert: {
           "created_at"?: string;
           "id"?: string;
           "name"?: string;
+          "quiet_from"?: string | null;
+          "quiet_until"?: string | null;
+          "time_zone"?: string;
         };
         Update: {
           "created_at"?: string;
           "id"?: string;
           "name"?: string;
+          "quiet_from"?: string | null;
+          "quiet_until"?: string | null;
+          "time_zone"?: string;
         };
         Relationships: [];
       };
@@ -848,6 +884,7 @@ export type Database = {
           "content": NonNullable<Json>;
           "created_at": string;
           "id": string;
+          "ignores_quiet_hours": boolean;
           "max_attempts": number;
           "name": string;
           "on_transient_error": Database["public"]["Enums"]["transient_error_policy"] | null;
@@ -961,6 +998,7 @@ export type Database = {
           "content": NonNullable<Json>;
           "created_at": string;
           "id": string;
+          "ignores_quiet_hours": boolean;
           "max_attempts": number;
           "name": string;
           "on_transient_error": Database["public"]["Enums"]["transient_error_policy"] | null;
@@ -1014,6 +1052,7 @@ export type Database = {
           "content": NonNullable<Json>;
           "created_at": string;
           "id": string;
+          "ignores_quiet_hours": boolean;
           "max_attempts": number;
           "name": string;
           "on_transient_error": Database["public"]["Enums"]["transient_error_policy"] | null;
@@ -1045,6 +1084,7 @@ export type Database = {
           "content": NonNullable<Json>;
           "created_at": string;
           "id": string;
+          "ignores_quiet_hours": boolean;
           "max_attempts": number;
           "name": string;
           "on_transient_error": Database["public"]["Enums"]["transient_error_policy"] | null;
