@@ -116,7 +116,7 @@ create table public.gateway_sessions (
     -- not by a person: the provider said so, or too many messages failed
     is_stopped_automatically boolean not null default false,
     -- failures before this are forgiven
-    active_since timestamptz not null default now(),
+    activated_at timestamptz not null default now(),
     -- attempts in any sixty seconds; null is no limit
     messages_per_minute integer,
     -- attempts in any 24 hours; null is no limit
@@ -155,7 +155,7 @@ create table private.session_states (
     -- whose turn comes next, has it then: its pace, or a limit that is reached
     next_send_at timestamptz not null default '-infinity',
     -- nothing goes through it before: a Retry-After, and what it came with
-    held_until timestamptz,
+    hold_expires_at timestamptz,
     hold_reason text,
     last_claimed_at timestamptz,
     -- the last callback or receipt that came through it, to ten seconds
@@ -327,7 +327,7 @@ begin
         new.status_reason := null;
         new.is_stopped_automatically := false;
         if tg_op = 'UPDATE' and old.status <> 'active' then
-            new.active_since := now();
+            new.activated_at := now();
         end if;
     end if;
     new.updated_at := now();

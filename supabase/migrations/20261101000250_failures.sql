@@ -200,7 +200,7 @@ begin
                 from (
                     select a.outcome, a.failure_class
                     from public.send_attempts a
-                    where a.session_id = g.id and a.claimed_at > g.active_since
+                    where a.session_id = g.id and a.claimed_at > g.activated_at
                     order by a.claimed_at desc
                     limit 100
                 ) as l

@@ -470,7 +470,7 @@ begin
     if not exists (select 1 from unnest(p_outcomes) o where o.outcome = 'deferred' and o.retry_after > interval '0') then
         return;
     end if;
-    insert into private.session_states as s (session_id, held_until, hold_reason)
+    insert into private.session_states as s (session_id, hold_expires_at, hold_reason)
     select
         a.session_id,
         -- an hour at most: then it is tried, and may be said again
@@ -486,7 +486,7 @@ begin
     group by a.session_id
     order by a.session_id
     on conflict (session_id) do update set
-        held_until = greatest(s.held_until, excluded.held_until),
+        hold_expires_at = greatest(s.hold_expires_at, excluded.hold_expires_at),
         hold_reason = excluded.hold_reason;
 end
 $$;
@@ -719,7 +719,7 @@ begin
             left join private.session_states n on n.session_id = u.session_id
             where u.session_id <> all (p_exclude_sessions)
                 and (p_gateways is null or u.gateway = any (p_gateways))
-                and (not p_is_paced or coalesce(n.held_until <= now(), true))
+                and (not p_is_paced or coalesce(n.hold_expires_at <= now(), true))
             -- where the campaign leaves the choice: whoever may send first, and of those, whoever may still send most
             order by
                 case when c.session_id is null then greatest(n.next_send_at, now()) end,
@@ -1056,7 +1056,7 @@ set enable_seqscan = off
 as $$
 begin
     return (
-        select least(ceil(extract(epoch from min(greatest(n.next_send_at, n.held_until)) - now()) * 1000), 86400000)
+        select ceil(extract(epoch from min(least(greatest(n.next_send_at, n.hold_expires_at), now() + interval '1 day')) - now()) * 1000)
         from public.notification_campaigns c
         join public.organizations o on o.id = c.organization_id
         cross join lateral private.possible_senders(c.organization_id, c.channel, c.session_id, p_default_senders) u
@@ -1064,7 +1064,7 @@ begin
         where c.status = 'processing'
             and (c.ignores_quiet_hours or not private.is_quiet_time(o.time_zone, o.quiet_from, o.quiet_until, now()))
             and (p_gateways is null or u.gateway = any (p_gateways))
-            and greatest(n.next_send_at, n.held_until) > now()
+            and greatest(n.next_send_at, n.hold_expires_at) > now()
             and private.has_due_recipients(c.id)
     );
 end
