@@ -1,17 +1,11 @@
-interface Platform {
-  waitUntil(work: Promise<unknown>): void;
-}
-
 /**
  * Asks the platform to keep the isolate until `work` is done, also where the caller has hung up; elsewhere nothing
  * happens. What `work` fails with is its caller's to handle.
  */
 export function keepAlive(work: Promise<unknown>): void {
-  if ("EdgeRuntime" in globalThis && isPlatform(globalThis.EdgeRuntime)) {
-    globalThis.EdgeRuntime.waitUntil(work.catch(() => {}));
+  const platform: unknown = Reflect.get(globalThis, "EdgeRuntime");
+  if (typeof platform === "object" && platform !== null && "waitUntil" in platform) {
+    const { waitUntil } = platform;
+    if (typeof waitUntil === "function") waitUntil.call(platform, work.catch(() => {}));
   }
-}
-
-function isPlatform(value: unknown): value is Platform {
-  return typeof value === "object" && value !== null && "waitUntil" in value && typeof value.waitUntil === "function";
 }
