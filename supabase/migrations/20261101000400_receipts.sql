@@ -2,7 +2,7 @@
 -- what could not be digested. A receipt enters in record_receipts, becomes a row keyed by (message id, reader), and a
 -- trigger turns changed rows into the counts of their recipient. It is counted there and nowhere else.
 --
--- Locks are taken in this order everywhere: message ids, receipts, recipients, campaigns, senders; in each of them by key.
+-- Locks are taken in this order everywhere: message ids, receipts, recipients, campaigns, session states, senders; in each of them by key.
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- tables
