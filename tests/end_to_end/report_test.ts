@@ -49,18 +49,18 @@ async function request(query: string, init: RequestInit = {}): Promise<Response>
 Deno.test("a viewer pages through a report, and fetches the same as a file", async () => {
   await withCampaign(async ({ id, viewer }) => {
     const paged: z.infer<typeof reportPage> = [];
-    for (let after: string | undefined; paged.length < RECIPIENTS;) {
+    for (let after: string | null = null; paged.length < RECIPIENTS;) {
       const page = reportPage.parse(
         dataOf(
           await viewer.client.rpc("campaign_report", {
             p_campaign_id: id,
-            ...after === undefined ? {} : { p_after: after },
+            ...after === null ? {} : { p_after: after },
           }),
         ),
       );
       assert.ok(page.length > 0, "a page");
       paged.push(...page);
-      after = page.at(-1)?.recipient;
+      after = page.at(-1)?.recipient ?? null;
     }
     assert.equal(new Set(paged.map(({ recipient }) => recipient)).size, RECIPIENTS);
 
