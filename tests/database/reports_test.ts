@@ -214,42 +214,47 @@ databaseTest("a report refuses a page that is too large or none, and a campaign 
 });
 
 databaseTest(
-  "a page reads no more than itself, at the start and the end, by a plan made while the tables were empty",
+  "a page reads no more than itself, at the start and the end, whatever the planner takes the tables for",
   async ({ sql, pool }) => {
-    const own = pool(1);
     const campaign = await createCampaign(sql, { status: "draft", recipients: 1 });
-    await own`select from public.campaign_report(${campaign.id}, null, 20)`;
-    await own`select public.campaign_report_csv(${campaign.id}, null, 20)`;
-    // as much as a day's traffic leaves behind before anybody analyzes: no statistics
+    const early = pool(1);
+    // plans of empty tables, kept for the session
+    await early`select from public.campaign_report(${campaign.id}, null, 20)`;
+    await early`select public.campaign_report_csv(${campaign.id}, null, 20)`;
     await sql.begin(async (transaction) => {
       await transaction`set local session_replication_role = replica`;
       await transaction`
-      insert into public.notification_campaign_recipients (campaign_id, recipient, status, message_id, sent_at)
-      select ${campaign.id}, 'r' || lpad(i::text, 6, '0'), 'sent', 'm' || i, now() from generate_series(1, 4000) i
-    `;
+        insert into public.notification_campaign_recipients (campaign_id, recipient, status, message_id, sent_at)
+        select ${campaign.id}, 'r' || lpad(i::text, 6, '0'), 'sent', 'm' || i, now() from generate_series(1, 4000) i
+      `;
       await transaction`
-      insert into private.message_ids (message_id, recipient_id)
-      select r.message_id, r.id from public.notification_campaign_recipients r where r.message_id is not null
-    `;
+        insert into private.message_ids (message_id, recipient_id)
+        select r.message_id, r.id from public.notification_campaign_recipients r where r.message_id is not null
+      `;
       await transaction`
-      insert into public.message_receipts (message_id, reader, recipient_id, delivered_at)
-      select i.message_id, 'reader ' || n, i.recipient_id, now() from private.message_ids i, generate_series(1, 3) n
-    `;
+        insert into public.message_receipts (message_id, reader, recipient_id, delivered_at)
+        select i.message_id, 'reader ' || n, i.recipient_id, now() from private.message_ids i, generate_series(1, 3) n
+      `;
     });
-    for (const after of ["r000000", "r002000", "r003979"]) {
-      for (const name of ["campaign_report", "campaign_report_csv"]) {
-        const [before, rows] = await own.begin(async (transaction) => {
-          const soFar = await rowsRead(transaction);
-          await transaction`select from public.${transaction(name)}(${campaign.id}, ${after}, 20)`;
-          return [soFar, await rowsRead(transaction)] as const;
-        });
-        for (const [relation, count] of Object.entries(before)) rows[relation] = (rows[relation] ?? 0) - count;
-        assert.equal(rows.message_ids, 20, `${name} after ${after}: ${JSON.stringify(rows)}`);
-        assert.equal(rows.message_receipts, 60, `${name} after ${after}: ${JSON.stringify(rows)}`);
-        assert.ok(
-          (rows.notification_campaign_recipients ?? 0) <= 22,
-          `${name} after ${after}: ${JSON.stringify(rows)}`,
-        );
+    // and plans of a thousand times as much of which nothing is known, as after a large import
+    await sql`
+      update pg_catalog.pg_class c
+      set reltuples = 4000000, relpages = greatest(1, pg_relation_size(c.oid) / 8192)
+      where c.relname in ('notification_campaign_recipients', 'message_ids', 'message_receipts') and c.relkind = 'r'
+    `;
+    for (const session of [early, pool(1)]) {
+      for (const after of ["r000000", "r002000", "r003979"]) {
+        for (const name of ["campaign_report", "campaign_report_csv"]) {
+          const [before, rows] = await session.begin(async (transaction) => {
+            const soFar = await rowsRead(transaction);
+            await transaction`select from public.${transaction(name)}(${campaign.id}, ${after}, 20)`;
+            return [soFar, await rowsRead(transaction)] as const;
+          });
+          for (const [relation, count] of Object.entries(before)) rows[relation] = (rows[relation] ?? 0) - count;
+          const said = `${name} after ${after}: ${JSON.stringify(rows)}`;
+          assert.deepEqual([rows.message_ids, rows.message_receipts], [20, 60], said);
+          assert.ok((rows.notification_campaign_recipients ?? 0) <= 22, said);
+        }
       }
     }
   },
