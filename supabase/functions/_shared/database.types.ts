@@ -180,7 +180,7 @@ export type Database = {
       "gateway_sessions": {
         Row: {
           "account_id": string | null;
-          "active_since": string;
+          "activated_at": string;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "created_at": string;
           "daily_limit": number | null;
@@ -201,7 +201,7 @@ export type Database = {
         ComputedFields: never;
         Insert: {
           "account_id"?: string | null;
-          "active_since"?: string;
+          "activated_at"?: string;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
           "daily_limit"?: number | null;
@@ -221,7 +221,7 @@ export type Database = {
         };
         Update: {
           "account_id"?: string | null;
-          "active_since"?: string;
+          "activated_at"?: string;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
           "daily_limit"?: number | null;
@@ -876,6 +876,43 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      "campaign_costs": {
+        Args: { "p_campaign_id": string };
+        Returns: {
+          "cost": number;
+          "currency": string;
+          "message_count": number;
+        }[];
+      };
+      "campaign_report": {
+        Args: { "p_after"?: string; "p_campaign_id": string; "p_limit"?: number };
+        Returns: {
+          "attempt_count": number;
+          "cost": number;
+          "created_at": string;
+          "currency": string;
+          "delivered_at": string;
+          "delivered_count": number;
+          "error_code": string;
+          "error_message": string;
+          "failed_at": string;
+          "failure_class": Database["public"]["Enums"]["failure_class"];
+          "member_count": number;
+          "message_id": string;
+          "read_at": string;
+          "read_count": number;
+          "recipient": string;
+          "recipient_id": string;
+          "sent_at": string;
+          "skip_reason": string;
+          "status": Database["public"]["Enums"]["recipient_status"];
+          "updated_at": string;
+        }[];
+      };
+      "campaign_report_csv": {
+        Args: { "p_after"?: string; "p_campaign_id": string; "p_limit"?: number };
+        Returns: Json;
+      };
       "cancel_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
@@ -984,6 +1021,18 @@ export type Database = {
           isOneToOne: true;
           isSetofReturn: false;
         };
+      };
+      "failure_summary": {
+        Args: { "p_campaign_id": string };
+        Returns: {
+          "action": string;
+          "error_code": string;
+          "example_message": string;
+          "failure_class": Database["public"]["Enums"]["failure_class"];
+          "meaning": string;
+          "recipient_count": number;
+          "skip_reason": string;
+        }[];
       };
       "finalize_campaigns": { Args: Record<PropertyKey, never>; Returns: number };
       "fold_campaign_counters": { Args: Record<PropertyKey, never>; Returns: number };

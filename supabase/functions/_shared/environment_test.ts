@@ -42,6 +42,17 @@ Deno.test("environment prefers the key named default, else the first, else the l
   assert.throws(() => from({}).secretKey(), names("SUPABASE_SECRET_KEYS"));
 });
 
+Deno.test("environment finds the publishable key as it finds the secret one, and never takes one for the other", () => {
+  assert.equal(from({ SUPABASE_PUBLISHABLE_KEYS: '{"other":"a","default":"b"}' }).publishableKey(), "b");
+  assert.equal(from({ SUPABASE_ANON_KEY: "c" }).publishableKey(), "c");
+  const secrets = from({ SUPABASE_SECRET_KEYS: '{"default":"b"}', SUPABASE_SERVICE_ROLE_KEY: "c" });
+  assert.throws(() => secrets.publishableKey(), names("SUPABASE_PUBLISHABLE_KEYS"));
+  assert.throws(
+    () => from({ SUPABASE_PUBLISHABLE_KEYS: "[]", SUPABASE_ANON_KEY: "c" }).publishableKey(),
+    names("SUPABASE_PUBLISHABLE_KEYS"),
+  );
+});
+
 Deno.test("environment does not fall back silently when the key map is broken", () => {
   for (const broken of ["sb_secret_x", "[]", "{}", "null", '{"default":1}']) {
     const environment = from({ SUPABASE_SECRET_KEYS: broken, SUPABASE_SERVICE_ROLE_KEY: "c" });
