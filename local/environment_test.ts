@@ -26,7 +26,11 @@ Deno.test("functions see the development keys, and what is given over them, and 
 Deno.test("example file names every variable that the stack or the functions read", async () => {
   const example = await Deno.readTextFile(inRepository(".env.example"));
   const source = await Deno.readTextFile(inRepository("local", "environment.ts"));
-  for (const [, name] of source.matchAll(/\b((?:TRUETICK|WEBHOOK|CRON|WHATSAPP|TWILIO|PUBLIC|PROCESS)_[A-Z_]+)\b/g)) {
+  for (
+    const [, name] of source.matchAll(
+      /\b((?:TRUETICK|WEBHOOK|CRON|WHATSAPP|TWILIO|PUBLIC|PROCESS|HEALTH|ALERT)_[A-Z_]+)\b/g,
+    )
+  ) {
     equal(example.includes(`\n${name}=`), true, `${name} is missing in .env.example`);
   }
 });

@@ -3,6 +3,7 @@ import { EnvironmentError } from "../_shared/environment_error.ts";
 import { failureResponse } from "../_shared/failure_response.ts";
 import { callCount } from "./call_count.ts";
 import { type ReadyGateways, readyGateways } from "./gateways/ready_gateways.ts";
+import { postAlarms } from "./post_alarms.ts";
 import type { ProcessorDeps } from "./processor_deps.ts";
 import { Run } from "./run.ts";
 import { readSettings, type Settings } from "./settings.ts";
@@ -25,6 +26,7 @@ export async function handle(request: Request, deps: ProcessorDeps): Promise<Res
     gateways = readyGateways(deps.environment, deps.fetch);
   } catch (thrown) {
     if (thrown instanceof EnvironmentError) await withoutSending(deps);
+    await postAlarms(deps);
     throw thrown;
   }
   for (const { variable, message } of gateways.faults) {
@@ -35,6 +37,7 @@ export async function handle(request: Request, deps: ProcessorDeps): Promise<Res
   // a caller that hangs up stops nothing: timers wait a few seconds at most (pg_net 5), a run lasts up to its budget
   const run = new Run(deps, settings, gateways.ready, deps.shutdown);
   const result = await run.toTheEnd();
+  await postAlarms(deps, gateways.ready);
   const elapsed = Math.round(deps.clock.now() - began);
   // a timer calls every few seconds: a run that found nothing to do is not worth a line
   if (!result.ok || Object.values(run.figures).some((figure) => figure > 0)) {
