@@ -117,6 +117,66 @@ comment on function private.count_in_words(bigint) is 'A count that stops at 10,
 -- facts
 -- ---------------------------------------------------------------------------------------------------------------------
 
+create function private.deaf_since(p_session_id text, p_after timestamptz)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+    -- Reports may come under another name than the sender's (a number of a messaging service), or under none. What was
+    -- asked for by ourselves proves nothing, and whoever was given a message a moment ago may still report it.
+    v_reported_at timestamptz := (
+        select n.claimed_at
+        from (
+            select a.claimed_at, a.message_id, a.asked_at, a.accepted_at, a.finished_at
+            from public.send_attempts a
+            where a.session_id = p_session_id and a.claimed_at > p_after and a.claimed_at < now() - interval '1 minute'
+            order by a.claimed_at desc
+            limit 300
+        ) as n
+        where n.asked_at is null
+            and (n.finished_at > n.accepted_at or exists (select 1 from public.message_receipts m where m.message_id = n.message_id))
+        order by n.claimed_at desc
+        limit 1
+    );
+    v_after timestamptz := greatest(p_after, v_reported_at);
+begin
+    -- attempts that no gateway took say nothing; where these are many, the newest are looked at as well, and no more
+    return coalesce(
+        (
+            select t.accepted_at
+            from (
+                select a.accepted_at, a.claimed_at
+                from public.send_attempts a
+                where a.session_id = p_session_id and a.claimed_at > v_after
+                order by a.claimed_at
+                limit 1000
+            ) as t
+            where t.accepted_at is not null
+            order by t.claimed_at
+            limit 1
+        ),
+        (
+            select min(t.accepted_at)
+            from (
+                select a.accepted_at
+                from public.send_attempts a
+                where a.session_id = p_session_id and a.claimed_at > v_after
+                order by a.claimed_at desc
+                limit 1000
+            ) as t
+        )
+    );
+end
+$$;
+revoke all on function private.deaf_since(text, timestamptz) from public, anon, authenticated;
+grant execute on function private.deaf_since(text, timestamptz) to service_role;
+comment on function private.deaf_since(text, timestamptz) is
+    'When a gateway took the first message of a sender, of those claimed after p_after, after which nothing was reported any more; null where it took none.';
+
 create function private.sender_facts()
 returns table (
     session_id text,
@@ -124,9 +184,10 @@ returns table (
     status text,
     reason text,
     is_stopped_automatically boolean,
-    held_until timestamptz,
+    hold_expires_at timestamptz,
     messages_per_minute integer,
     daily_limit integer,
+    daily_allowance integer,
     next_send_at timestamptz,
     last_claimed_at timestamptz,
     last_heard_at timestamptz,
@@ -136,7 +197,6 @@ language plpgsql
 stable
 set search_path = ''
 set enable_seqscan = off
-set enable_bitmapscan = off
 as $$
 begin
     return query
@@ -152,49 +212,25 @@ begin
         k.id,
         g.organization_id,
         coalesce(g.status::text, case when h.session_id is null then 'active' else 'held' end),
-        private.without_phone_numbers(case when g.id is null then h.reason else g.status_reason end),
+        private.without_phone_numbers(
+            coalesce(case when g.id is null then h.reason else g.status_reason end, case when s.hold_expires_at > now() then s.hold_reason end)
+        ),
         coalesce(g.is_stopped_automatically, h.session_id is not null),
-        case when g.id is null then h.expires_at end,
+        case when g.id is null and h.expires_at > now() then h.expires_at when s.hold_expires_at > now() then s.hold_expires_at end,
         g.messages_per_minute,
         g.daily_limit,
+        private.daily_allowance(g.daily_limit, g.warm_up_first_day, g.warm_up_days, g.warm_up_started_at, now()),
         nullif(s.next_send_at, '-infinity'),
         s.last_claimed_at,
         s.last_heard_at,
-        -- Everything heard within ten seconds after last_heard_at is not written down. Attempts that no gateway took say
-        -- nothing; should they be many, the newest are looked at as well, and no more than that.
-        case when s.last_claimed_at > w.begins_at then
-            coalesce(
-                (
-                    select t.accepted_at
-                    from (
-                        select a.accepted_at, a.claimed_at
-                        from public.send_attempts a
-                        where a.session_id = k.id and a.claimed_at > w.begins_at
-                        order by a.claimed_at
-                        limit 1000
-                    ) as t
-                    where t.accepted_at is not null
-                    order by t.claimed_at
-                    limit 1
-                ),
-                (
-                    select min(t.accepted_at)
-                    from (
-                        select a.accepted_at
-                        from public.send_attempts a
-                        where a.session_id = k.id and a.claimed_at > w.begins_at
-                        order by a.claimed_at desc
-                        limit 1000
-                    ) as t
-                )
-            )
-        end
+        case when s.last_claimed_at > w.after_at then private.deaf_since(k.id, w.after_at) end
     from known k
     left join public.gateway_sessions g on g.id = k.id
     left join private.session_states s on s.session_id = k.id
     left join private.held_senders h on h.session_id = k.id and h.expires_at > now()
     cross join lateral (
-        select greatest(s.last_heard_at + interval '10 seconds', now() - interval '7 days') as begins_at
+        -- what is heard within ten seconds after last_heard_at is not written down
+        select greatest(s.last_heard_at + interval '10 seconds', now() - interval '7 days') as after_at
     ) as w;
 end
 $$;
@@ -202,7 +238,7 @@ revoke all on function private.sender_facts() from public, anon, authenticated;
 grant execute on function private.sender_facts() to service_role;
 comment on function private.sender_facts() is
     'Every sender, the default senders of the installation included: whether it may send and why not, when it last sent and was last heard, '
-    'and deaf_since: when a gateway took the first message of it after which nothing was heard any more, within seven days.';
+    'and deaf_since: since when it has sent, within seven days, without anything being heard.';
 
 create function private.waiting_campaigns(p_gateways text[], p_default_senders jsonb)
 returns table (
@@ -226,10 +262,7 @@ begin
     with waiting as materialized (
         select
             c.id, c.organization_id, c.channel, c.session_id, d.next_attempt_at, greatest(d.next_attempt_at, c.updated_at) as due_since,
-            o.quiet_from is not null and not c.ignores_quiet_hours and case
-                when o.quiet_from < o.quiet_until then l.local_time >= o.quiet_from and l.local_time < o.quiet_until
-                else l.local_time >= o.quiet_from or l.local_time < o.quiet_until
-            end as is_quiet
+            not c.ignores_quiet_hours and private.is_quiet_time(o.time_zone, o.quiet_from, o.quiet_until, now()) as is_quiet
         from public.notification_campaigns c
         join public.organizations o on o.id = c.organization_id
         cross join lateral (
@@ -239,30 +272,30 @@ begin
             order by r.next_attempt_at, r.id
             limit 1
         ) as d
-        cross join lateral (select timezone(o.time_zone, now())::time as local_time) as l
         where c.status = 'processing'
     ),
     senders as materialized (
         select
-            g.id, g.organization_id, g.gateway, g.channel, g.status = 'active' as is_active, g.is_stopped_automatically,
-            s.last_claimed_at, s.next_send_at,
-            greatest(s.last_claimed_at, s.next_send_at, g.active_since) as free_since,
-            -- its day is full, as far as that can be the reason; a warm-up only ever allows more than on its first day
-            case when greatest(s.last_claimed_at, s.next_send_at, g.active_since) < now() - interval '15 minutes' then coalesce(exists (
+            g.id, g.organization_id, g.gateway, g.channel, g.status = 'active' as is_active, g.is_stopped_automatically, s.last_claimed_at, f.free_since,
+            -- where that could be why nothing goes
+            case when f.free_since < now() - interval '15 minutes' then d.allowance is not null and exists (
                 select 1
                 from public.send_attempts a
-                where a.session_id = g.id and a.claimed_at > now() - interval '24 hours'
-                offset case
-                    when g.warm_up_started_at + g.warm_up_days * interval '1 day' > now() then coalesce(g.warm_up_first_day, g.daily_limit)
-                    else g.daily_limit
-                end - 1
-            ) and g.daily_limit is not null, false) else false end as is_full
+                where a.session_id = g.id and a.claimed_at > now() - interval '1 day'
+                offset d.allowance - 1
+            ) else false end as is_full
         from public.gateway_sessions g
         left join private.session_states s on s.session_id = g.id
+        cross join lateral (
+            select greatest(s.last_claimed_at, s.next_send_at, s.hold_expires_at, g.active_since) as free_since
+        ) as f
+        cross join lateral (
+            select private.daily_allowance(g.daily_limit, g.warm_up_first_day, g.warm_up_days, g.warm_up_started_at, now()) as allowance
+        ) as d
         where g.organization_id = any (array(select distinct w.organization_id from waiting w))
     ),
     usable as (
-        select w.id as campaign_id, v.gateway, s.is_active, s.is_stopped_automatically, s.last_claimed_at, s.next_send_at, s.free_since, s.is_full
+        select w.id as campaign_id, v.gateway, s.is_active, s.is_stopped_automatically, s.last_claimed_at, s.free_since, s.is_full
         from waiting w
         join senders s on s.organization_id = w.organization_id and (s.channel = 'sms') = (w.channel = 'sms')
         cross join lateral private.session_gateway(s.gateway, s.channel, s.id, w.channel) as v (gateway)
@@ -270,13 +303,14 @@ begin
         union all
         -- the sender of the whole installation, for organizations that have none of their own
         select
-            w.id, d.key, h.session_id is null, h.session_id is not null, s.last_claimed_at, s.next_send_at,
-            greatest(s.last_claimed_at, s.next_send_at, '-infinity'), false
+            w.id, d.key, h.session_id is null, h.session_id is not null, s.last_claimed_at,
+            greatest(s.last_claimed_at, s.next_send_at, s.hold_expires_at, '-infinity'), false
         from waiting w
         join jsonb_each_text(p_default_senders) d on d.key = private.channel_gateway(w.channel)
         left join private.session_states s on s.session_id = d.value
         left join private.held_senders h on h.session_id = d.value and h.expires_at > now()
         where w.session_id is null
+            and not exists (select 1 from public.gateway_sessions g where g.id = d.value)
             and not exists (
                 select 1
                 from senders o
@@ -293,7 +327,7 @@ begin
             coalesce(bool_or(u.is_active), false) as has_active,
             coalesce(bool_or(u.is_stopped_automatically), false) as has_stopped,
             max(u.last_claimed_at) filter (where u.is_active) as last_claimed_at,
-            max(u.free_since) filter (where u.is_active and not u.is_full and coalesce(u.next_send_at <= now(), true)) as free_since
+            max(u.free_since) filter (where u.is_active and not u.is_full and u.free_since <= now()) as free_since
         from waiting w
         left join usable u on u.campaign_id = w.id
         group by w.id, w.organization_id, w.channel, w.is_quiet, w.next_attempt_at, w.due_since
@@ -328,7 +362,7 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 begin
-    -- one place to know what the audit keeps of itself
+    -- the one place that asks the audit what it keeps of itself, where it keeps anything
     is_known := to_regprocedure('private.last_audit_at()') is not null;
     if is_known then
         execute 'select private.last_audit_at()' into last_audit_at;
@@ -746,16 +780,10 @@ declare
     v_counted record;
     v_oldest_due_at timestamptz;
 begin
-    -- as notification_campaign_stats sums them, for all of them at once
-    select
-        coalesce(sum(u.pending_count), 0)::bigint as pending_count,
-        coalesce(sum(u.processing_count), 0)::bigint as processing_count
+    select coalesce(sum(s.pending_count), 0)::bigint as pending_count, coalesce(sum(s.processing_count), 0)::bigint as processing_count
     into v_counted
-    from (
-        select s.pending_count, s.processing_count from private.campaign_counters s where s.campaign_id = any (v_processing)
-        union all
-        select d.pending_count, d.processing_count from private.campaign_counter_deltas d where d.campaign_id = any (v_processing)
-    ) as u;
+    from public.notification_campaign_stats s
+    where s.campaign_id = any (v_processing);
     v_oldest_due_at := (
         select min(d.next_attempt_at)
         from unnest(v_processing) as c (id)
@@ -871,7 +899,7 @@ begin
                         limit 10001
                     ) as a
                 ) end as attempts_last_minute,
-                case when s.daily_limit is not null then (
+                case when s.daily_allowance is not null then (
                     select count(*)
                     from (
                         select 1

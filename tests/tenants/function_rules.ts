@@ -15,6 +15,7 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   health_snapshot: "service",
   increment_delivered_count: "service",
   journal_webhook_event: "service",
+  milliseconds_until_next_send: "service",
   pause_campaign: "users",
   record_alarms_posted: "service",
   record_inbound_messages: "service",

@@ -96,9 +96,9 @@ export function healthMetrics(snapshot: HealthSnapshot): Metric[] {
     },
     {
       name: "truetick_sender_attempts_limit",
-      help: "The limit of a sender within the window.",
-      samples: senders.flatMap(({ session_id, messages_per_minute, daily_limit }) =>
-        windowed(session_id, messages_per_minute, daily_limit)
+      help: "The limit of a sender within the window; that of a day as its warm-up has it.",
+      samples: senders.flatMap(({ session_id, messages_per_minute, daily_allowance }) =>
+        windowed(session_id, messages_per_minute, daily_allowance)
       ),
     },
     {
