@@ -287,7 +287,7 @@ begin
         from public.gateway_sessions g
         left join private.session_states s on s.session_id = g.id
         cross join lateral (
-            select greatest(s.last_claimed_at, s.next_send_at, s.hold_expires_at, g.active_since) as free_since
+            select greatest(s.last_claimed_at, s.next_send_at, s.hold_expires_at, g.activated_at) as free_since
         ) as f
         cross join lateral (
             select private.daily_allowance(g.daily_limit, g.warm_up_first_day, g.warm_up_days, g.warm_up_started_at, now()) as allowance
@@ -566,7 +566,7 @@ begin
     ) then
         return query select
             'parked_receipts', '',
-            'Receipts of more than 10,000 messages have waited for over an hour for a send that names their message. '
+            'Receipts of 10,000 messages or more have waited for over an hour for a send that names their message. '
                 'Does the gateway report its message ids, and does somebody else send through the same sender?',
             '{}'::jsonb, interval '0';
     end if;
