@@ -380,6 +380,29 @@ grant execute on function private.audit_facts() to service_role;
 comment on function private.audit_facts() is
     'When counters were last audited, whether that is known, and whether anything was sent or heard since.';
 
+create function private.campaigns_awaiting_audit()
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    v_count bigint;
+begin
+    -- what the audit goes by looks at every campaign: a matter of milliseconds, unless they are very many
+    if to_regprocedure('private.changed_campaigns()') is not null
+        and (select c.reltuples <= 20000 from pg_catalog.pg_class c where c.oid = 'public.notification_campaigns'::regclass)
+    then
+        execute 'select count(*) from private.changed_campaigns()' into v_count;
+    end if;
+    return v_count;
+end
+$$;
+revoke all on function private.campaigns_awaiting_audit() from public, anon, authenticated;
+grant execute on function private.campaigns_awaiting_audit() to service_role;
+comment on function private.campaigns_awaiting_audit() is
+    'How many campaigns changed since their last audit; null where that is not known, or would cost too much to ask every few seconds.';
+
 create function private.journal_facts()
 returns table (reason text, event_count bigint, recent_count bigint, oldest_at timestamptz)
 language sql
@@ -964,7 +987,8 @@ begin
         'audit', jsonb_build_object(
             'last_audit_at', v_audit.last_audit_at,
             'last_audit_seconds', private.seconds_since(v_audit.last_audit_at),
-            'has_changes', v_audit.has_changes
+            'has_changes', v_audit.has_changes,
+            'campaigns_waiting', private.campaigns_awaiting_audit()
         ),
         'discrepancies', (
             select count(*)

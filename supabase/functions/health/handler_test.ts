@@ -44,7 +44,7 @@ const calm: HealthSnapshot = {
     },
   ],
   processor: { last_run_at: "2026-11-22T21:59:58+00:00", last_run_seconds: 2, gateways: ["vps"] },
-  audit: { last_audit_at: null, last_audit_seconds: null, has_changes: true },
+  audit: { last_audit_at: null, last_audit_seconds: null, has_changes: true, campaigns_waiting: 3 },
   discrepancies: 0,
 };
 
@@ -179,6 +179,7 @@ Deno.test("health answers Prometheus with metrics that a strict reader takes", a
   assert.equal(value("sender_last_heard_timestamp_seconds"), undefined);
   assert.equal(value("processor_last_run_timestamp_seconds"), Date.parse("2026-11-22T21:59:58Z") / 1000);
   assert.equal(value("audit_last_timestamp_seconds"), undefined);
+  assert.equal(value("audit_campaigns_waiting"), 3);
   for (const { name } of samples) assert.match(name, /^truetick_[a-z_]+$/);
 });
 

@@ -111,6 +111,11 @@ export function healthMetrics(snapshot: HealthSnapshot): Metric[] {
       help: "When counters were last audited.",
       samples: timed({}, audit.last_audit_at),
     },
+    {
+      name: "truetick_audit_campaigns_waiting",
+      help: "Campaigns that changed since their last audit.",
+      samples: audit.campaigns_waiting === null ? [] : [{ value: audit.campaigns_waiting }],
+    },
     gauge(
       "truetick_counter_discrepancies",
       "Counters that are not what their rows say; 10001 is more than 10000.",

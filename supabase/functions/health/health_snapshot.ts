@@ -55,7 +55,13 @@ export const healthSnapshot = z.object({
     attempts_last_day: count.nullable(),
   })),
   processor: z.object({ last_run_at: time, last_run_seconds: seconds, gateways: z.array(z.string()).nullable() }),
-  audit: z.object({ last_audit_at: time, last_audit_seconds: seconds, has_changes: z.boolean() }),
+  audit: z.object({
+    last_audit_at: time,
+    last_audit_seconds: seconds,
+    has_changes: z.boolean(),
+    /** Null: not known. */
+    campaigns_waiting: count.nullable(),
+  }),
   discrepancies: count,
 });
 
