@@ -15,6 +15,7 @@ const serviceCalls: Readonly<Record<string, Record<string, unknown>>> = {
   claim_stale_attempts: { p_limit: 1 },
   increment_delivered_count: { p_group_id: absent },
   journal_webhook_event: { p_source: "receipt", p_reason: "malformed", p_payload: {} },
+  record_alarms_posted: { p_opened: [] },
   record_receipts: { p_receipts: [] },
   record_receipts_with_verdicts: { p_receipts: [] },
   record_send_callback: { p_event: [] },

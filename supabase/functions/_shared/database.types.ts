@@ -940,6 +940,25 @@ export type Database = {
           isSetofReturn: false;
         };
       };
+      "check_alarms": {
+        Args: {
+          "p_default_senders"?: Json;
+          "p_gateways"?: (string)[];
+          "p_limit"?: number;
+          "p_settle"?: string;
+          "p_silence"?: string;
+        };
+        Returns: {
+          "cause": string;
+          "details": Json;
+          "id": number;
+          "kind": string;
+          "message": string;
+          "opened_at": string;
+          "resolved_at": string;
+          "subject": string;
+        }[];
+      };
       "claim_recipients": {
         Args: {
           "p_default_senders"?: Json;
@@ -1036,6 +1055,7 @@ export type Database = {
       };
       "finalize_campaigns": { Args: Record<PropertyKey, never>; Returns: number };
       "fold_campaign_counters": { Args: Record<PropertyKey, never>; Returns: number };
+      "health_snapshot": { Args: { "p_silence"?: string }; Returns: Json };
       "increment_delivered_count": { Args: { "p_group_id": string }; Returns: number };
       "journal_webhook_event": {
         Args: { "p_payload": Json; "p_reason": string; "p_source": string };
@@ -1072,6 +1092,7 @@ export type Database = {
           isSetofReturn: false;
         };
       };
+      "record_alarms_posted": { Args: { "p_opened": (number)[]; "p_resolved"?: (number)[] }; Returns: number };
       "record_inbound_messages": { Args: { "p_messages": Json }; Returns: Json };
       "record_receipts": { Args: { "p_receipts": Json; "p_source"?: string }; Returns: Json };
       "record_receipts_with_verdicts": { Args: { "p_receipts": Json; "p_source"?: string }; Returns: Json };

@@ -63,6 +63,29 @@ export class Environment {
   }
 
   /**
+   * An http or https address as it stands, its query included, or undefined when the variable is unset: the address of a
+   * webhook of others, which is a secret as a whole.
+   */
+  secretAddress(name: string): string | undefined {
+    const text = this.optional(name);
+    if (text === undefined) return undefined;
+    const url = URL.parse(text);
+    if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+      throw new EnvironmentError(
+        name,
+        "must be an http or https address, such as https://hooks.example.com/services/…",
+      );
+    }
+    if (url.username !== "" || url.password !== "") {
+      throw new EnvironmentError(
+        name,
+        "must not hold a user name or a password; nothing can be posted to such an address",
+      );
+    }
+    return url.href;
+  }
+
+  /**
    * The secret key of the database API: the entry `default`, else the first, of the JSON object in
    * `SUPABASE_SECRET_KEYS`; else the legacy `SUPABASE_SERVICE_ROLE_KEY`.
    */
