@@ -3,6 +3,7 @@ export type FunctionRule = "service" | "users";
 
 /** The rule of every function in `public`, by name; one without a rule fails the test. */
 export const functionRules: Readonly<Record<string, FunctionRule>> = {
+  add_recipients: "users",
   audit_campaign_counters: "service",
   cancel_campaign: "users",
   claim_recipients: "service",
@@ -25,6 +26,7 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   replay_webhook_events: "service",
   resume_campaign: "users",
   retry_failed_recipients: "users",
+  schedule_campaign: "users",
   schedule_processor: "service",
   start_campaign: "users",
   start_due_campaigns: "service",
