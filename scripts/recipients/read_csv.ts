@@ -1,5 +1,4 @@
 import { CsvError as ParserError, parse } from "csv-parse";
-import { pipeline, Readable } from "node:stream";
 import { z } from "zod";
 import { CsvError } from "./csv_error.ts";
 import { delimiterOf } from "./delimiter_of.ts";
@@ -14,7 +13,7 @@ export interface CsvRow {
 /** A row that is longer has a quote that nobody closed. */
 const MAX_ROW = 1_000_000;
 
-const parsed = z.object({ record: z.array(z.string()), info: z.object({ lines: z.number() }) });
+const recordOf = z.array(z.string());
 
 /**
  * The rows of a CSV file, blank ones left out: quotes as in RFC 4180, separated by commas, semicolons or tabs.
@@ -30,35 +29,46 @@ export async function* readCsv(text: AsyncIterable<string>): AsyncGenerator<CsvR
     if (next.done === true) break;
     start += next.value;
   }
+  const rows: CsvRow[] = [];
+  let line = 1;
   const parser = parse({
     delimiter: delimiterOf(start.slice(0, (start.indexOf("\n") + 1) || undefined)),
     record_delimiter: "\n",
     // who reads the rows says what is wrong with one, and goes on
     relax_column_count: true,
     max_record_size: MAX_ROW,
-    info: true,
+    // taken here and not out of the stream, which on an error forgets the rows before it
+    on_record: (record, { lines }) => {
+      const cells = recordOf.parse(record);
+      if (cells.some((cell) => cell.trim() !== "")) rows.push({ line, cells });
+      line = lines + 1;
+      return null;
+    },
   });
-  // its error comes out of the parser as well
-  pipeline(Readable.from(withStart(start, pieces)), parser, () => {});
-  let line = 1;
+  parser.on("error", () => {});
+  /** Hands a piece over, null for the end; what is wrong with it, or null. */
+  const feed = (piece: string | null) =>
+    new Promise<unknown>((resolve) => {
+      const done = (error?: Error | null) => resolve(error ?? null);
+      if (piece === null) parser.end(done);
+      else parser.write(piece, done);
+    });
+  const nextPiece = async () => {
+    const next = await pieces.next();
+    return next.done === true ? null : next.value;
+  };
+  let failure: unknown = null;
   try {
-    for await (const piece of parser) {
-      const { record, info } = parsed.parse(piece);
-      if (record.some((cell) => cell.trim() !== "")) yield { line, cells: record };
-      line = info.lines + 1;
+    for (let piece: string | null = start; failure === null; piece = await nextPiece()) {
+      failure = await feed(piece);
+      yield* rows.splice(0);
+      if (piece === null) break;
     }
-  } catch (error) {
-    throw error instanceof ParserError ? new CsvError(line, complaintOf(error)) : error;
-  }
-}
-
-async function* withStart(start: string, rest: AsyncIterator<string>): AsyncGenerator<string> {
-  try {
-    yield start;
-    for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
   } finally {
-    await rest.return?.();
+    parser.destroy();
+    await pieces.return?.();
   }
+  if (failure !== null) throw failure instanceof ParserError ? new CsvError(line, complaintOf(failure)) : failure;
 }
 
 function complaintOf({ code, message }: ParserError): string {
