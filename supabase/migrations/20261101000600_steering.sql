@@ -357,7 +357,8 @@ revoke all on function public.confirm_recipient(uuid, boolean, text) from public
 grant execute on function public.confirm_recipient(uuid, boolean, text) to authenticated, service_role;
 comment on function public.confirm_recipient(uuid, boolean, text) is
     'A person''s word on a message, most of all an unconfirmed one: sent (with its message id, where known) or not. It is evidence like any other and moves forward only: '
-    'a later callback or receipt outranks a no, and a no to what is proved sent changes nothing. Answers the recipient as it stands then. '
+    'a later callback or receipt outranks a no, and a no to what is proved sent changes nothing. Answers the recipient as it stands then; its campaign, which may be completed by it, is to be read afterwards: '
+    'embedded in the answer it would be what it was before. '
     'Errors: PT404 (404) unknown, 42501 (403) not an operator, 22023 (400) neither true nor false, PT409 (409) never tried, or the message id is another recipient''s.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -377,7 +378,8 @@ create type private.new_recipient as (
 create function private.recipient_refusal(p_element jsonb)
 returns text
 language sql
-immutable
+-- no more than its parts are, so that the planner inlines it
+stable
 return case
     when jsonb_typeof(p_element) not in ('string', 'object')
         then format('must be a recipient or {recipient, variables, member_count}, not %s', jsonb_typeof(p_element))
@@ -445,6 +447,8 @@ begin
         from (
             select r.element, r.place, private.recipient_refusal(r.element) as refusal
             from jsonb_array_elements(p_recipients) with ordinality as r (element, place)
+            -- asked once for each, though read twice above
+            offset 0
         ) as e
         order by e.place
     );
@@ -452,14 +456,24 @@ begin
     v_wanted := array(
         select d
         from (
-            select distinct on (e.recipient) e.*
+            select distinct on (e.recipient collate "C") e.*
             from unnest(v_elements) e
             where e.refusal is null
-            order by e.recipient, e.index
+            order by e.recipient collate "C", e.index
         ) as d
     );
 
     loop
+        v_wanted := array(
+            select w
+            from unnest(v_wanted) w
+            where not exists (
+                select 1
+                from public.notification_campaign_recipients r
+                where r.campaign_id = p_campaign_id and r.recipient = w.recipient
+            )
+        );
+        exit when v_wanted = '{}';
         with inserted as (
             insert into public.notification_campaign_recipients (campaign_id, recipient, variables, member_count)
             select p_campaign_id, w.recipient, w.variables, w.member_count
@@ -474,19 +488,9 @@ begin
         from inserted i;
         v_added_count := v_added_count + v_pending;
         v_skipped_count := v_skipped_count + v_skipped;
+        -- Whoever adds another spelling of a person at the same moment keeps this one out. In the next round that one is seen,
+        -- and this one stored as skipped.
         exit when v_pending + v_skipped = cardinality(v_wanted);
-        -- Whoever adds another spelling of a person at the same moment keeps this one out. Now that one is seen, and this one
-        -- stored as skipped.
-        v_wanted := array(
-            select w
-            from unnest(v_wanted) w
-            where not exists (
-                select 1
-                from public.notification_campaign_recipients r
-                where r.campaign_id = p_campaign_id and r.recipient = w.recipient
-            )
-        );
-        exit when v_wanted = '{}';
     end loop;
 
     -- recipients before campaigns: whoever cancels it waits here, and then sees what was added, or was first
