@@ -42,7 +42,7 @@ as $$
     where p.pronamespace = 'public'::regnamespace
         and p.proname in (
             'add_recipients', 'audit_campaign_counters', 'cancel_campaign', 'claim_recipients', 'claim_silent_messages', 'claim_stale_attempts',
-            'confirm_recipient', 'finalize_campaigns', 'fold_campaign_counters', 'increment_delivered_count',
+            'confirm_recipient', 'continue_steering', 'finalize_campaigns', 'fold_campaign_counters', 'increment_delivered_count',
             'journal_webhook_event', 'pause_campaign', 'record_inbound_messages', 'record_receipts',
             'record_receipts_with_verdicts', 'record_send_callback', 'record_send_results', 'record_whatsapp_events',
             'recover_stale_recipients', 'repair_campaign_counters', 'replay_webhook_events', 'resume_campaign',

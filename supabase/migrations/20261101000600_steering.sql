@@ -208,43 +208,167 @@ revoke all on function public.resume_campaign(uuid) from public, anon, authentic
 grant execute on function public.resume_campaign(uuid) to authenticated, service_role;
 comment on function public.resume_campaign(uuid) is 'Goes on with a paused campaign; answers it. Errors as start_campaign.';
 
+create table private.unfinished_steps (
+    -- no foreign key: checking one would lock the campaign before its recipients
+    campaign_id uuid not null,
+    step text not null,
+    requested_at timestamptz not null,
+    primary key (campaign_id, step),
+    constraint step_is_known check (step in ('cancel', 'retry'))
+);
+comment on table private.unfinished_steps is
+    'What a person asked of a campaign and continue_steering may have to finish. Locked before recipients. A cancellation stays for five minutes, for what was still being added or requeued.';
+create index unfinished_steps_requested on private.unfinished_steps (requested_at);
+
+create function private.request_step(p_campaign_id uuid, p_step text)
+returns void
+language sql
+set search_path = ''
+as $$
+    insert into private.unfinished_steps (campaign_id, step, requested_at)
+    values (p_campaign_id, p_step, clock_timestamp())
+    on conflict (campaign_id, step) do update set requested_at = excluded.requested_at
+$$;
+revoke all on function private.request_step(uuid, text) from public, anon, authenticated;
+comment on function private.request_step(uuid, text) is 'Notes a step before it is taken; of two callers who take the same step the second waits here.';
+
+create function private.lock_recipients(p_campaign_id uuid, p_status public.recipient_status)
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    perform 1
+    from public.notification_campaign_recipients r
+    where r.id = any (array(
+        select q.id
+        from public.notification_campaign_recipients q
+        where q.campaign_id = p_campaign_id and q.status = p_status
+        limit 10000
+    ))
+    order by r.id
+    for no key update;
+end
+$$;
+revoke all on function private.lock_recipients(uuid, public.recipient_status) from public, anon, authenticated;
+comment on function private.lock_recipients(uuid, public.recipient_status) is
+    'Waits for whoever holds recipients that are p_status, and holds them: all of a campaign of common size, the first 10,000 of a larger one.';
+
+create function private.take_step(p_campaign_id uuid, p_step text, p_failed_before timestamptz, p_limit integer, p_until timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+-- the limit is a parameter, which a generic plan takes for a tenth of the table
+set enable_seqscan = off
+set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_ids uuid[];
+    v_batch uuid[];
+begin
+    if p_step = 'cancel' then
+        v_ids := array(
+            select r.id
+            from public.notification_campaign_recipients r
+            where r.campaign_id = p_campaign_id and r.status = 'pending'
+            limit p_limit
+        );
+    else
+        v_ids := array(
+            select r.id
+            from public.notification_campaign_recipients r
+            where r.campaign_id = p_campaign_id and r.status = 'failed' and r.updated_at <= p_failed_before
+            limit p_limit
+        );
+    end if;
+    for v_from in 1..cardinality(v_ids) by 5000 loop
+        exit when clock_timestamp() >= p_until;
+        -- The campaign may be held by now, so nobody is waited for: what others hold is being claimed or settled.
+        v_batch := array(
+            select r.id
+            from public.notification_campaign_recipients r
+            where r.id = any (v_ids[v_from:v_from + 4999])
+                and r.status = case p_step when 'cancel' then 'pending'::public.recipient_status else 'failed' end
+            for no key update skip locked
+        );
+        if p_step = 'cancel' then
+            update public.notification_campaign_recipients r
+            set status = 'skipped', skip_reason = 'campaign_cancelled'
+            where r.id = any (v_batch);
+        else
+            update public.notification_campaign_recipients r
+            set status = 'pending',
+                next_attempt_at = now(),
+                error_code = null,
+                error_message = null,
+                failure_class = null,
+                -- nothing that is still to come of the attempts so far may fail the row
+                attempt_id = null,
+                -- the message that failed keeps its id as an attempt; the row stands for the one to come
+                message_id = null,
+                sent_at = null
+            where r.id = any (v_batch);
+        end if;
+    end loop;
+end
+$$;
+revoke all on function private.take_step(uuid, text, timestamptz, integer, timestamptz) from public, anon, authenticated;
+grant execute on function private.take_step(uuid, text, timestamptz, integer, timestamptz) to service_role;
+comment on function private.take_step(uuid, text, timestamptz, integer, timestamptz) is
+    'Skips what is pending (cancel), or sends what failed by then once more (retry): up to p_limit recipients, 5,000 at a time, and no new batch after p_until.';
+
+create function private.is_step_taken(p_campaign_id uuid, p_step text, p_failed_before timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    if p_step = 'cancel' then
+        return not exists (
+            select 1
+            from public.notification_campaign_recipients r
+            where r.campaign_id = p_campaign_id and r.status = 'pending'
+        );
+    end if;
+    return not exists (
+        select 1
+        from public.notification_campaign_recipients r
+        where r.campaign_id = p_campaign_id and r.status = 'failed' and r.updated_at <= p_failed_before
+    );
+end
+$$;
+revoke all on function private.is_step_taken(uuid, text, timestamptz) from public, anon, authenticated;
+grant execute on function private.is_step_taken(uuid, text, timestamptz) to service_role;
+comment on function private.is_step_taken(uuid, text, timestamptz) is 'Whether nothing is left for take_step.';
+
 create function public.cancel_campaign(p_campaign_id uuid)
 returns public.notification_campaigns
 language plpgsql
 -- definer because a user's token may not set a status; campaign_for_steering checks membership and role
 security definer
 set search_path = ''
--- the API takes it for the whole request: a million rows are more than its usual eight seconds
-set statement_timeout = '60s'
-set enable_seqscan = off
 as $$
 declare
     v_campaign public.notification_campaigns := private.campaign_for_steering(p_campaign_id);
 begin
+    perform private.request_step(p_campaign_id, 'cancel');
     -- recipients before campaigns, as everywhere; whoever requeues one holds the campaign, so none is missed below
-    perform 1
-    from public.notification_campaign_recipients r
-    where r.campaign_id = p_campaign_id and r.status = 'pending'
-    order by r.id
-    for no key update;
+    perform private.lock_recipients(p_campaign_id, 'pending');
     v_campaign := private.move_campaign(p_campaign_id, '{draft,scheduled,processing,paused}', 'cancelled', 'cancelled');
-    update public.notification_campaign_recipients r
-    set status = 'skipped', skip_reason = 'campaign_cancelled'
-    where r.id = any (array(
-        select p.id
-        from public.notification_campaign_recipients p
-        where p.campaign_id = p_campaign_id and p.status = 'pending'
-        order by p.id
-        -- what is locked by others now is being claimed or settled
-        for no key update skip locked
-    ));
+    -- nothing of it is claimed any more; however many there are, the caller gets an answer
+    perform private.take_step(p_campaign_id, 'cancel', null, 200000, clock_timestamp() + interval '3 seconds');
     return v_campaign;
 end
 $$;
 revoke all on function public.cancel_campaign(uuid) from public, anon, authenticated;
 grant execute on function public.cancel_campaign(uuid) to authenticated, service_role;
 comment on function public.cancel_campaign(uuid) is
-    'Ends a campaign for good: pending recipients are skipped (campaign_cancelled), those being sent are still settled. Answers the campaign. Errors as start_campaign.';
+    'Ends a campaign for good: pending recipients are skipped (campaign_cancelled), those being sent are still settled. Of a very large one some are skipped '
+    'a little later (continue_steering); none of them is sent. Answers the campaign. Errors as start_campaign.';
 
 create function public.retry_failed_recipients(p_campaign_id uuid)
 returns public.notification_campaigns
@@ -252,19 +376,14 @@ language plpgsql
 -- definer because a user's token may not set a status; campaign_for_steering checks membership and role
 security definer
 set search_path = ''
--- the API takes it for the whole request: a million rows are more than its usual eight seconds
-set statement_timeout = '60s'
-set enable_seqscan = off
 as $$
 declare
     v_campaign public.notification_campaigns := private.campaign_for_steering(p_campaign_id);
+    v_now timestamptz;
 begin
+    perform private.request_step(p_campaign_id, 'retry');
     -- recipients before campaigns, as everywhere
-    perform 1
-    from public.notification_campaign_recipients r
-    where r.campaign_id = p_campaign_id and r.status = 'failed'
-    order by r.id
-    for no key update;
+    perform private.lock_recipients(p_campaign_id, 'failed');
     select c.*
     into v_campaign
     from public.notification_campaigns c
@@ -273,24 +392,11 @@ begin
     if v_campaign.status not in ('processing', 'paused', 'completed') then
         perform private.refuse_step(v_campaign.status, 'retried', '{processing,paused,completed}');
     end if;
-    update public.notification_campaign_recipients r
-    set status = 'pending',
-        next_attempt_at = now(),
-        error_code = null,
-        error_message = null,
-        failure_class = null,
-        -- nothing that is still to come of the attempts so far may fail the row
-        attempt_id = null,
-        -- the message that failed keeps its id as an attempt; the row stands for the one to come
-        message_id = null,
-        sent_at = null
-    where r.id = any (array(
-        select f.id
-        from public.notification_campaign_recipients f
-        where f.campaign_id = p_campaign_id and f.status = 'failed'
-        order by f.id
-        for no key update skip locked
-    ));
+    v_now := clock_timestamp();
+    perform private.take_step(p_campaign_id, 'retry', v_now, 200000, v_now + interval '3 seconds');
+    if private.is_step_taken(p_campaign_id, 'retry', v_now) then
+        delete from private.unfinished_steps s where s.campaign_id = p_campaign_id and s.step = 'retry';
+    end if;
     -- a completed one is processing again
     select c.* into v_campaign from public.notification_campaigns c where c.id = p_campaign_id;
     return v_campaign;
@@ -299,7 +405,48 @@ $$;
 revoke all on function public.retry_failed_recipients(uuid) from public, anon, authenticated;
 grant execute on function public.retry_failed_recipients(uuid) to authenticated, service_role;
 comment on function public.retry_failed_recipients(uuid) is
-    'Sends the failed messages of a campaign once more; a completed campaign is processing again, a paused one stays paused. Answers the campaign. Errors as start_campaign.';
+    'Sends the failed messages of a campaign once more, of very many some a little later (continue_steering); a completed campaign is processing again, a paused one stays paused. '
+    'Answers the campaign. Errors as start_campaign.';
+
+create function public.continue_steering()
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_until timestamptz := clock_timestamp() + interval '2 seconds';
+    v_step private.unfinished_steps;
+    v_status public.campaign_status;
+    v_unfinished integer := 0;
+begin
+    for v_step in
+        select s.*
+        from private.unfinished_steps s
+        order by s.requested_at
+        limit 1000
+        for update skip locked
+    loop
+        exit when clock_timestamp() >= v_until;
+        select c.status into v_status from public.notification_campaigns c where c.id = v_step.campaign_id;
+        if v_status is null or (v_step.step = 'retry' and v_status not in ('processing', 'paused', 'completed')) then
+            delete from private.unfinished_steps s where s.campaign_id = v_step.campaign_id and s.step = v_step.step;
+            continue;
+        end if;
+        perform private.take_step(v_step.campaign_id, v_step.step, v_step.requested_at, 10000, v_until);
+        if not private.is_step_taken(v_step.campaign_id, v_step.step, v_step.requested_at) then
+            v_unfinished := v_unfinished + 1;
+        elsif v_step.step = 'retry' or v_step.requested_at < now() - interval '5 minutes' then
+            delete from private.unfinished_steps s where s.campaign_id = v_step.campaign_id and s.step = v_step.step;
+        end if;
+    end loop;
+    return v_unfinished;
+end
+$$;
+revoke all on function public.continue_steering() from public, anon, authenticated;
+grant execute on function public.continue_steering() to service_role;
+comment on function public.continue_steering() is
+    'Finishes what cancel_campaign and retry_failed_recipients left of very large campaigns, 10,000 recipients a call, and skips what was added to a campaign while it was being cancelled. '
+    'Answers how many of these steps are not finished yet. Caller: process-notification-campaigns.';
 
 create function public.confirm_recipient(p_recipient_id uuid, p_sent boolean, p_message_id text default null)
 returns public.notification_campaign_recipients
@@ -532,3 +679,11 @@ comment on function public.add_recipients(uuid, jsonb) is
     'so a list may be sent again. Answers {added, duplicates, skipped, refused, problems}: duplicates were there, or are in the list twice; skipped are other spellings of a contact '
     'that is there, stored as such (duplicate_recipient); refused could not be read, the first 100 of them are in problems: [{index, recipient, reason}]. '
     'Errors: PT404 (404) unknown, 42501 (403) not an operator, PT409 (409) cancelled, 22023 (400) not an array, or too long.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- grants
+-- ---------------------------------------------------------------------------------------------------------------------
+
+alter table private.unfinished_steps enable row level security;
+revoke all on private.unfinished_steps from public, anon, authenticated;
+grant all on private.unfinished_steps to service_role;

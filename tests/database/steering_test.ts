@@ -275,6 +275,108 @@ databaseTest(
   },
 );
 
+/** What is noted for continue_steering, and how long ago it was asked for: as if it had been so many minutes. */
+async function steps(sql: Sql, minutesAgo?: number): Promise<string[]> {
+  if (minutesAgo !== undefined) {
+    await sql`update private.unfinished_steps set requested_at = now() - ${minutesAgo} * interval '1 minute'`;
+  }
+  const rows = await sql<{ step: string }[]>`select step from private.unfinished_steps order by step`;
+  return rows.map(({ step }) => step);
+}
+
+async function continueSteering(sql: Sql): Promise<number> {
+  const [row] = await sql<{ answer: number }[]>`select public.continue_steering() as answer`;
+  return row?.answer ?? -1;
+}
+
+databaseTest(
+  "continue_steering skips what was added while a campaign was cancelled, and looks again for five minutes",
+  async ({ sql }) => {
+    const campaign = await createCampaign(sql, { recipients: 2 });
+    await steer(sql, "cancel_campaign", campaign.id);
+    for (const minutesAgo of [0, 4]) {
+      await addRecipients(sql, campaign.id, [{}, {}]);
+      assert.deepEqual(await steps(sql, minutesAgo), ["cancel"]);
+      assert.equal(await continueSteering(sql), 0);
+      const { pending_count, progress } = await stats(sql, campaign.id);
+      assert.deepEqual([pending_count, progress], [0, 100]);
+      assert.deepEqual(await steps(sql), ["cancel"]);
+    }
+    await steps(sql, 6);
+    assert.equal(await continueSteering(sql), 0);
+    assert.deepEqual(await steps(sql), []);
+    assert.equal(await continueSteering(sql), 0);
+    const reasons = await sql`
+      select distinct skip_reason from public.notification_campaign_recipients where campaign_id = ${campaign.id}
+    `;
+    assert.deepEqual([...reasons], [{ skip_reason: "campaign_cancelled" }]);
+  },
+);
+
+databaseTest(
+  "continue_steering takes ten thousand at a time and says that more are left",
+  async ({ sql }) => {
+    const campaign = await createCampaign(sql, { channel: "whatsapp" });
+    await steer(sql, "cancel_campaign", campaign.id);
+    await sql`
+      insert into public.notification_campaign_recipients (campaign_id, recipient)
+      select ${campaign.id}, '+49151' || g from generate_series(10000000, 10010000) g
+    `;
+    assert.equal(await continueSteering(sql), 1);
+    assert.equal((await stats(sql, campaign.id)).pending_count, 1);
+    assert.equal(await continueSteering(sql), 0);
+    assert.equal((await stats(sql, campaign.id)).pending_count, 0);
+  },
+);
+
+databaseTest(
+  "continue_steering retries what failed before the retry was asked for, and nothing that failed since",
+  async ({ sql }) => {
+    const campaign = await createCampaign(sql, { recipients: 2 });
+    const claims = await claim(sql);
+    const fail = (number: number) =>
+      recordSendResults(sql, [{ clientMessageId: claims[number]?.client_message_id ?? "", outcome: "failed" }]);
+    await fail(0);
+    // as a retry of very many leaves it
+    await sql`insert into private.unfinished_steps values (${campaign.id}, 'retry', clock_timestamp())`;
+    await fail(1);
+    assert.equal((await campaignRow(sql, campaign.id)).status, "completed");
+    assert.equal(await continueSteering(sql), 0);
+    const { status } = await campaignRow(sql, campaign.id);
+    const { pending_count, failed_count } = await stats(sql, campaign.id);
+    assert.deepEqual([status, pending_count, failed_count], ["processing", 1, 1]);
+    assert.deepEqual(await steps(sql), []);
+  },
+);
+
+databaseTest(
+  "continue_steering forgets the retry of a cancelled campaign, and steps of one that is gone",
+  async ({ sql }) => {
+    const campaign = await createCampaign(sql);
+    const claimed = await claimOne(sql);
+    await recordSendResults(sql, [{ clientMessageId: claimed.client_message_id, outcome: "failed" }]);
+    await sql`update public.notification_campaigns set status = 'cancelled' where id = ${campaign.id}`;
+    await sql`
+    insert into private.unfinished_steps
+    values (${campaign.id}, 'retry', clock_timestamp()), (gen_random_uuid(), 'cancel', clock_timestamp())
+  `;
+    assert.equal(await continueSteering(sql), 0);
+    assert.deepEqual(await steps(sql), []);
+    assert.equal((await recipientRow(sql, campaign.only.id)).status, "failed");
+  },
+);
+
+databaseTest("a retry leaves no step behind, and one that is refused leaves none either", async ({ sql }) => {
+  const campaign = await createCampaign(sql);
+  const claimed = await claimOne(sql);
+  await recordSendResults(sql, [{ clientMessageId: claimed.client_message_id, outcome: "failed" }]);
+  await retryFailed(sql, campaign.id);
+  assert.deepEqual(await steps(sql), []);
+  const drafted = await createCampaign(sql, { status: "draft" });
+  await assert.rejects(() => retryFailed(sql, drafted.id), { code: "PT409" });
+  assert.deepEqual(await steps(sql), []);
+});
+
 databaseTest("confirm_recipient said twice is said once, and the first word stands", async ({ sql }) => {
   for (const sent of [true, false]) {
     const { campaign } = await loseTrack(sql);

@@ -10,6 +10,7 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   claim_silent_messages: "service",
   claim_stale_attempts: "service",
   confirm_recipient: "users",
+  continue_steering: "service",
   finalize_campaigns: "service",
   fold_campaign_counters: "service",
   increment_delivered_count: "service",

@@ -984,6 +984,7 @@ export type Database = {
           isSetofReturn: false;
         };
       };
+      "continue_steering": { Args: Record<PropertyKey, never>; Returns: number };
       "finalize_campaigns": { Args: Record<PropertyKey, never>; Returns: number };
       "fold_campaign_counters": { Args: Record<PropertyKey, never>; Returns: number };
       "increment_delivered_count": { Args: { "p_group_id": string }; Returns: number };
