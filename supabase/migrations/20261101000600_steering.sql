@@ -51,7 +51,7 @@ begin
         errcode = 'PT409',
         message = format('a campaign that is %s cannot be %s: it must be %s', p_status, p_verb, v_allowed),
         hint = format(
-            'It must be %s. %s', v_allowed,
+            'It must be %s. %s', array_to_string(p_from, ' or '),
             case p_status
                 when 'draft' then 'Now it may be started, scheduled or cancelled.'
                 when 'scheduled' then 'Now it may be started, scheduled for another time or cancelled.'
@@ -359,8 +359,8 @@ begin
     -- recipients before campaigns, as everywhere; whoever requeues one holds the campaign, so none is missed below
     perform private.lock_recipients(p_campaign_id, 'pending');
     v_campaign := private.move_campaign(p_campaign_id, '{draft,scheduled,processing,paused}', 'cancelled', 'cancelled');
-    -- nothing of it is claimed any more; however many there are, the caller gets an answer
-    perform private.take_step(p_campaign_id, 'cancel', null, 200000, clock_timestamp() + interval '3 seconds');
+    -- nothing of it is claimed any more; however many there are, the caller gets an answer: the API waits for eight seconds
+    perform private.take_step(p_campaign_id, 'cancel', null, 200000, clock_timestamp() + interval '5 seconds');
     return v_campaign;
 end
 $$;
@@ -393,7 +393,7 @@ begin
         perform private.refuse_step(v_campaign.status, 'retried', '{processing,paused,completed}');
     end if;
     v_now := clock_timestamp();
-    perform private.take_step(p_campaign_id, 'retry', v_now, 200000, v_now + interval '3 seconds');
+    perform private.take_step(p_campaign_id, 'retry', v_now, 200000, v_now + interval '5 seconds');
     if private.is_step_taken(p_campaign_id, 'retry', v_now) then
         delete from private.unfinished_steps s where s.campaign_id = p_campaign_id and s.step = 'retry';
     end if;

@@ -89,7 +89,7 @@ for (const verb of verbs) {
           await assert.rejects(() => steer(sql, verb, campaign.id), {
             code: "PT409",
             message: new RegExp(`^a campaign that is ${status} cannot be \\w+: it must be ${listed(from)}$`),
-            hint: new RegExp(listed(from)),
+            hint: new RegExp(`^It must be ${from.join(" or ")}\\. `),
           });
           assert.equal((await campaignRow(sql, campaign.id)).status, status);
         }
