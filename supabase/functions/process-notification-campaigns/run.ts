@@ -138,6 +138,8 @@ export class Run {
     if (this.#deps.clock.now() < this.#nextUpkeep) return;
     this.#nextUpkeep = this.#deps.clock.now() + UPKEEP_MS;
     this.figures.started += await this.#count("start_due_campaigns");
+    await this.#count("continue_steering");
+    this.figures.folded += await this.#count("fold_campaign_counters");
     if (this.#failure !== undefined) return;
     this.#lookUps ??= this.#lookUpStale().finally(() => this.#lookUps = undefined);
     this.#polls ??= this.#pollSilent().finally(() => this.#polls = undefined);
