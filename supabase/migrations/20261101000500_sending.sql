@@ -258,10 +258,10 @@ begin
             error_message = coalesce(k.error_message, a.error_message),
             failure_class = coalesce(k.failure_class, a.failure_class),
             next_poll_at = case
-                when k.outcome <> 'sent' then a.next_poll_at
                 when k.poll_after is not null then now() + k.poll_after
                 -- proved by something else than the answer to the send, which was lost
-                when k.channel = 'sms' then coalesce(a.next_poll_at, k.lease_expires_at, now() + interval '10 minutes')
+                when k.outcome = 'sent' and k.channel = 'sms' then coalesce(a.next_poll_at, k.lease_expires_at, now() + interval '10 minutes')
+                else a.next_poll_at
             end,
             accepted_at = case when k.outcome in ('accepted', 'sent') then coalesce(a.accepted_at, now()) else a.accepted_at end,
             finished_at = case when k.outcome in ('deferred', 'skipped', 'failed', 'sent') then coalesce(a.finished_at, now()) else a.finished_at end
@@ -700,6 +700,10 @@ begin
     select count(*) filter (where o.applied)
     into v_recorded
     from private.apply_send_outcomes(v_outcomes) o;
+    -- last: it may opt somebody out
+    if p_results @? '$[*].waId' then
+        perform private.learn_contact_aliases(p_results);
+    end if;
     return jsonb_build_object('recorded', v_recorded, 'superseded', jsonb_array_length(p_results) - v_recorded);
 end
 $$;
@@ -707,7 +711,7 @@ revoke all on function public.record_send_results(jsonb) from public, anon, auth
 grant execute on function public.record_send_results(jsonb) to service_role;
 comment on function public.record_send_results(jsonb) is
     'Records what the gateway answered, or said when it was asked: [{clientMessageId, outcome: accepted|sent|skipped|failed|deferred|unknown|not_found, messageId, errorCode, errorMessage, '
-    'retryAfterSeconds, leaseSeconds, asked (not_found: false where nobody could be asked), pollAfterSeconds}]. What a failure leads to, its errorCode decides (private.failure_codes). '
+    'retryAfterSeconds, leaseSeconds, asked (not_found: false where nobody could be asked), pollAfterSeconds, waId (what WhatsApp calls the recipient, where that is not the number dialled)}]. What a failure leads to, its errorCode decides (private.failure_codes). '
     'Answers {recorded, superseded}: superseded ones came too late to change anything. Caller: process-notification-campaigns.';
 
 create function private.is_send_callback(p_event jsonb)
