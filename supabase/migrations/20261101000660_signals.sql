@@ -276,21 +276,28 @@ begin
     v_unmatched := array(select s.place from unnest(v_signals) s where s.session_id is null);
 
     -- all of them are kept: whoever wonders why a sender stands still finds what the provider said
-    perform private.journal_webhook_events('signal', u.outcome, array_agg(u.event order by u.place))
+    insert into private.webhook_events as w (source, reason, payload, replayed_at)
+    select distinct on (md5(u.event::text)) 'signal', u.outcome, u.event, case when u.outcome <> 'unmatched' then now() end
     from (
         select
             e.place,
             case when e.place = any (v_applied) then 'applied' when e.place = any (v_unmatched) then 'unmatched' else 'ignored' end as outcome,
-            -- a replay must not take it for something said just then
-            case
-                when e.place = any (v_unmatched) and e.event ->> 'timestamp' is null then e.event || jsonb_build_object('timestamp', now())
-                else e.event
-            end as event
+            private.without_secrets(
+                -- a replay must not take it for something said just then
+                case
+                    when e.place = any (v_unmatched) and e.event ->> 'timestamp' is null then e.event || jsonb_build_object('timestamp', now())
+                    else e.event
+                end
+            ) as event
         from jsonb_array_elements(p_signals) with ordinality as e (event, place)
         where private.is_sender_signal(e.event)
     ) as u
-    group by u.outcome
-    order by u.outcome;
+    order by md5(u.event::text), u.outcome, u.place
+    on conflict (source, payload_hash) do update set
+        seen_count = w.seen_count + 1,
+        last_seen_at = now(),
+        -- unmatched when it first came, and of use now
+        replayed_at = coalesce(w.replayed_at, excluded.replayed_at);
 
     return jsonb_build_object(
         'applied', (select count(distinct a.place) from unnest(v_applied) as a (place)),

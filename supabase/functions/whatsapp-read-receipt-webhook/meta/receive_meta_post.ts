@@ -32,12 +32,12 @@ export async function receiveMetaPost(request: Request, deps: Deps): Promise<Res
     return countsResponse(await refuseMalformed(deps, "receipt", post.failure, body.value));
   }
 
-  const { receipts, messages, malformed } = post.value;
+  const { receipts, messages, signals, malformed } = post.value;
   if (malformed > 0) {
-    deps.log.warn("malformed_events", { malformed, of: receipts.length + messages.length });
+    deps.log.warn("malformed_events", { malformed, of: receipts.length + messages.length + signals.length });
   }
-  if (messages.length > 0) {
-    return countsResponse(await recordWhatsappEvents(deps, receipts, messages));
+  if (messages.length + signals.length > 0) {
+    return countsResponse(await recordWhatsappEvents(deps, post.value));
   }
   return countsResponse(receipts.length > 0 ? await recordReceipts(deps, receipts) : { ok: true, value: noReceipts });
 }
