@@ -563,6 +563,9 @@ databaseTest("a post with statuses and messages is recorded with the counts of b
     journaled: 2,
     opted_out: 2,
     opted_in: 0,
+    applied: 0,
+    ignored: 0,
+    unmatched: 0,
   });
   assert.deepEqual((await journal(sql)).map(({ source }) => source).sort(), ["inbound", "receipt"]);
 });
