@@ -43,8 +43,9 @@ as $$
         and p.proname in (
             'audit_campaign_counters', 'cancel_campaign', 'claim_recipients', 'claim_silent_messages', 'claim_stale_attempts',
             'confirm_recipient', 'finalize_campaigns', 'fold_campaign_counters', 'increment_delivered_count',
-            'journal_webhook_event', 'pause_campaign', 'record_gateway_events', 'record_inbound_messages', 'record_receipts',
-            'record_receipts_with_verdicts', 'record_send_callback', 'record_sender_signals', 'record_send_results', 'record_whatsapp_events',
+            'journal_webhook_event', 'milliseconds_until_next_send', 'pause_campaign', 'record_gateway_events', 'record_inbound_messages',
+            'record_receipts', 'record_receipts_with_verdicts', 'record_send_callback', 'record_send_results', 'record_sender_signals',
+            'record_whatsapp_events',
             'recover_stale_recipients', 'repair_campaign_counters', 'replay_webhook_events', 'resume_campaign',
             'retry_failed_recipients', 'schedule_processor', 'start_campaign', 'start_due_campaigns', 'sweep_webhook_events'
         )

@@ -1239,6 +1239,8 @@ begin
         from written n
     ) as w;
 
+    -- senders are locked last, and nobody waits for one here
+    perform private.note_heard(array(select distinct f.session_id from unnest(v_facts) f where f.session_id is not null));
     -- keeps what readers have to sum short even where nothing else folds
     if random() < 0.01 then
         perform public.fold_campaign_counters();

@@ -13,6 +13,7 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   fold_campaign_counters: "service",
   increment_delivered_count: "service",
   journal_webhook_event: "service",
+  milliseconds_until_next_send: "service",
   pause_campaign: "users",
   record_gateway_events: "service",
   record_inbound_messages: "service",

@@ -913,6 +913,7 @@ export type Database = {
           "p_gateways"?: (string)[];
           "p_lease"?: string;
           "p_limit"?: number;
+          "p_pace_ahead"?: string;
         };
         Returns: {
           "attempt_number": number;
@@ -923,6 +924,7 @@ export type Database = {
           "gateway": string;
           "recipient": string;
           "recipient_id": string;
+          "send_after_ms": number;
           "session_id": string;
           "variables": Json;
         }[];
@@ -992,6 +994,10 @@ export type Database = {
       "journal_webhook_event": {
         Args: { "p_payload": Json; "p_reason": string; "p_source": string };
         Returns: undefined;
+      };
+      "milliseconds_until_next_send": {
+        Args: { "p_default_senders"?: Json; "p_gateways"?: (string)[] };
+        Returns: number;
       };
       "pause_campaign": {
         Args: { "p_campaign_id": string };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Clock } from "../_shared/clock.ts";
 import { EnvironmentError } from "../_shared/environment_error.ts";
 import type { Failure } from "../_shared/failure.ts";
-import { FakeClock } from "../_shared/fake_clock.ts";
+import { FakeClock, ImpatientClock } from "../_shared/fake_clock.ts";
 import { fakeDeps } from "../_shared/fake_deps.ts";
 import { handle } from "./handler.ts";
 import { SendSlots } from "./send_slots.ts";
@@ -16,6 +16,8 @@ interface DueRow {
   readonly channel?: string;
   readonly gateway?: string;
   readonly recipient?: string;
+  /** Null or undefined: its sender has no pace. */
+  readonly sendAfterMs?: number;
 }
 
 interface Scene {
@@ -34,6 +36,8 @@ interface Scene {
   readonly failing?: (name: string) => Failure | undefined;
   readonly stop?: AbortSignal;
   readonly key?: string;
+  /** What the database says to how long the next sender must still wait, one after the other; until then nothing is claimed. */
+  readonly turns?: readonly (number | null)[];
 }
 
 const accept = () => Response.json({ success: true, accepted: true });
@@ -46,6 +50,7 @@ function scene(options: Scene) {
   const due = [...options.due ?? []];
   const stale = [...options.stale ?? []];
   const silent = [...options.silent ?? []];
+  const turns = [...options.turns ?? []];
   const receipts: Record<string, unknown>[] = [];
   const results = new Map<string, Record<string, unknown>>();
   const claims: { readonly limit: number; readonly excluded: string[] }[] = [];
@@ -83,6 +88,7 @@ function scene(options: Scene) {
       switch (name) {
         case "claim_recipients": {
           claims.push({ limit: given.p_limit, excluded: given.p_exclude_sessions });
+          if (turns.length > 0) return { ok: true, value: [] };
           const rows = due.filter((row) => claimable(row, given.p_exclude_sessions, given.p_gateways)).slice(
             0,
             given.p_limit,
@@ -127,6 +133,8 @@ function scene(options: Scene) {
           }
           return { ok: true, value: { recorded: given.p_results.length, superseded: 0 } };
         }
+        case "milliseconds_until_next_send":
+          return { ok: true, value: turns.shift() ?? null };
         default:
           return { ok: true, value: 0 };
       }
@@ -167,6 +175,7 @@ function claimedRow(row: DueRow) {
     content: row.content ?? { type: "text", text: "Hello" },
     variables: row.variables ?? {},
     attempt_number: 1,
+    send_after_ms: row.sendAfterMs ?? null,
   };
 }
 
@@ -711,4 +720,60 @@ Deno.test("processor writes no message, no key and no whole number or id to its 
   for (const secret of ["very private", id, "9876543210", "14155550123", "vps", "cron", "twilio", "Bearer", "Basic"]) {
     assert.ok(!log.includes(secret), secret);
   }
+});
+
+// ---- pacing ----
+
+Deno.test("processor sends a paced message when its turn has come, and not before", async () => {
+  const clock = new ImpatientClock();
+  const due = [0, 400, 900].map((sendAfterMs, i) => ({ id: `m${i}`, session: "wa_1", sendAfterMs }));
+  const sentAt: number[] = [];
+  const it = scene({
+    due,
+    clock,
+    gateway: () => {
+      sentAt.push(clock.now());
+      return accept();
+    },
+  });
+  const { body } = await it.run();
+  assert.deepEqual([body.accepted, body.late], [3, 0]);
+  assert.ok(sentAt.every((at, i) => at >= (due[i]?.sendAfterMs ?? 0)), sentAt.join(", "));
+  const claim = it.deps.calls.find((call) => call.name === "claim_recipients");
+  assert.match(JSON.stringify(claim?.args), /"p_pace_ahead":"1000 milliseconds"/);
+});
+
+Deno.test("processor leaves a paced message to its lease when it has fallen behind its turn", async () => {
+  const clock = new FakeClock();
+  const it = scene({ due: [{ id: "m1", session: "wa_1", sendAfterMs: 0 }, { id: "m2", session: "wa_1" }], clock });
+  const { rpc } = it.deps;
+  const request = new Request("http://f", { method: "POST", headers: { "x-api-key": "cron" } });
+  const response = await handle(request, {
+    ...it.deps,
+    slots: new SendSlots(),
+    rpc: (name, args) => {
+      // the answer to the claim takes its time
+      if (name === "claim_recipients") clock.advance(2_600);
+      return rpc(name, args);
+    },
+  });
+  const body = await response.json();
+  assert.deepEqual([body.late, body.accepted], [1, 1]);
+  assert.deepEqual(it.sentTo, ["/sendm2"]);
+});
+
+Deno.test("processor waits for a sender whose turn comes soon, and goes on", async () => {
+  const clock = new ImpatientClock();
+  const it = scene({ due: rows(2), clock, turns: [700, 9_000] });
+  const { body } = await it.run();
+  assert.equal(body.accepted, 2);
+  assert.ok(clock.waits.includes(700) && clock.waits.includes(9_000), clock.waits.join(", "));
+});
+
+Deno.test("processor leaves a sender whose turn comes late to the next run", async () => {
+  const clock = new ImpatientClock();
+  const it = scene({ due: rows(2), clock, turns: [10_001] });
+  const { body } = await it.run();
+  assert.equal(body.accepted, 0);
+  assert.equal(it.left(), 2);
 });

@@ -22,6 +22,8 @@ const claimedRow = z.object({
   recipient: z.string(),
   content: z.unknown(),
   variables: z.unknown(),
+  /** Null where the sender has no pace. */
+  send_after_ms: z.number().nullable(),
 });
 type ClaimedRow = z.output<typeof claimedRow>;
 
@@ -49,6 +51,12 @@ const GIVE_UP_AFTER_ASKING = 40;
 /** How often a busy run starts campaigns that have come due and looks for stale rows. */
 const UPKEEP_MS = 2_000;
 const IDLE_POLL_MS = 1_000;
+/** What a sender with a limit will send within so long is claimed with the time to send it at. */
+const PACE_AHEAD_MS = 1_000;
+/** A paced send that starts later than this after its time is left to its lease: it would crowd the ones behind it. */
+const MAX_BEHIND_PACE_MS = 2_500;
+/** A sender whose turn comes within so long is waited for; others are left to the next run. */
+const MAX_TURN_WAIT_MS = 10_000;
 /** A flood of failures is counted in the answer; so many are described in the log. */
 const MAX_DESCRIBED = 20;
 
@@ -104,7 +112,7 @@ export class Run {
       }
       // nothing is due and nothing under way: has settling that made anything due?
       await this.#settle();
-      if (this.#progress === settledAt) break;
+      if (this.#progress === settledAt && !await this.#turnComes()) break;
       settledAt = this.#progress;
     }
     await this.#finish();
@@ -145,6 +153,7 @@ export class Run {
       p_exclude_sessions: excluded,
       p_gateways: [...this.#gateways.keys()],
       p_default_senders: this.#defaultSenders,
+      p_pace_ahead: `${PACE_AHEAD_MS} milliseconds`,
       ...(leaseSeconds === undefined ? {} : { p_lease: `${leaseSeconds} seconds` }),
     });
     const rows = parseAnswer(answer, z.array(claimedRow), "claim_recipients", this.#deps.log);
@@ -177,9 +186,13 @@ export class Run {
   }
 
   async #send(row: ClaimedRow, claimedAt: number): Promise<void> {
+    const { clock } = this.#deps;
+    const turn = row.send_after_ms;
+    if (turn !== null && turn > 0) await clock.sleep(turn);
+    const waited = clock.now() - claimedAt;
     // a send takes up to half the lease; one that starts in its second half could outlive it
-    const waited = this.#deps.clock.now() - claimedAt;
-    if (this.#settings.leaseSeconds !== undefined && waited > this.#settings.leaseSeconds * 500) {
+    const outlivesLease = this.#settings.leaseSeconds !== undefined && waited > this.#settings.leaseSeconds * 500;
+    if (outlivesLease || (turn !== null && waited > turn + MAX_BEHIND_PACE_MS)) {
       this.figures.late++;
       return;
     }
@@ -285,6 +298,24 @@ export class Run {
       ...(renews ? { leaseSeconds } : {}),
       ...(canBePolled ? { pollAfterSeconds } : {}),
     });
+  }
+
+  /** Whether a sender that has its pace, or was told to wait, may soon send what is due; resolves when it may. */
+  async #turnComes(): Promise<boolean> {
+    const answer = await this.#deps.rpc("milliseconds_until_next_send", {
+      p_gateways: [...this.#gateways.keys()],
+      p_default_senders: this.#defaultSenders,
+    });
+    const wait = parseAnswer(answer, z.number().nullable(), "milliseconds_until_next_send", this.#deps.log);
+    if (!wait.ok) {
+      this.#failure ??= wait.failure;
+      return false;
+    }
+    if (wait.value === null || wait.value > Math.min(MAX_TURN_WAIT_MS, this.#deadline - this.#deps.clock.now())) {
+      return false;
+    }
+    await this.#deps.clock.sleep(wait.value, this.#stop);
+    return true;
   }
 
   /** With nothing under way: records everything, lets go of rows that nobody could ask about, closes campaigns. */
