@@ -1446,7 +1446,8 @@ begin
     return query
     with due as (
         select
-            a.id, r.campaign_id, r.status = 'sent' and r.delivered_count = 0 as is_silent, g.gateway,
+            a.id, r.campaign_id, r.status = 'sent' and r.delivered_count = 0 as is_silent,
+            r.status in ('processing', 'unconfirmed') as is_open, g.gateway,
             now() - coalesce(a.claimed_at, a.finished_at, now()) as age
         from public.send_attempts a
         join public.notification_campaign_recipients r on r.id = a.recipient_id
@@ -1463,7 +1464,9 @@ begin
         set asked_at = now(),
             asked_count = a.asked_count + 1,
             -- at twice the age, until two days have passed
-            next_poll_at = case when d.is_silent and d.age < interval '2 days' then now() + greatest(d.age, interval '1 second') end
+            next_poll_at = case
+                when (d.is_silent or d.is_open) and d.age < interval '2 days' then now() + greatest(d.age, interval '1 second')
+            end
         from due d
         where a.id = d.id
         returning a.id, a.message_id, d.campaign_id, d.gateway, a.session_id, d.is_silent
