@@ -153,7 +153,7 @@ begin
     with standing as (
         select
             g.id,
-            (array_agg(p.reason order by p.said_at desc, p.cause) filter (where p.is_in_force and p.heard_at > g.active_since))[1] as reason,
+            (array_agg(p.reason order by p.said_at desc, p.cause) filter (where p.is_in_force and p.heard_at > g.activated_at))[1] as reason,
             bool_or(p.reason = g.status_reason) as is_stopped_by_signal
         from public.gateway_sessions g
         join private.sender_stops p on p.session_id = g.id
@@ -226,7 +226,10 @@ begin
         set daily_limit = least(n.wanted, n.allowed),
             warm_up_first_day = case when g.warm_up_first_day is not null then least(g.warm_up_first_day, n.wanted, n.allowed) end
         from news n
-        where g.id = n.session_id and g.daily_limit is distinct from least(n.wanted, n.allowed)
+        where g.id = n.session_id
+            and g.daily_limit is distinct from least(n.wanted, n.allowed)
+            -- a warm-up leads to a limit
+            and (g.warm_up_first_day is null or least(n.wanted, n.allowed) is not null)
         returning n.place
     )
     select coalesce(array_agg(l.place), '{}') into v_applied from limited l;

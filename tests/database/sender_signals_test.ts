@@ -301,6 +301,12 @@ databaseTest("a limit is not set by one that is older, nor twice, and goes below
   await recordSenderSignals(sql, [signal("limited", { sessionId: id }, { dailyLimit: 50 })]);
   const [row] = await sql`select daily_limit, warm_up_first_day from public.gateway_sessions where id = ${id}`;
   assert.deepEqual({ ...row }, { daily_limit: 250, warm_up_first_day: 250 });
+  // a warm-up that began under a signal's limit keeps it
+  await set(sql, id, { warm_up_first_day: null, daily_limit: null });
+  await recordSenderSignals(sql, [signal("limited", { sessionId: id }, { dailyLimit: 250, timestamp: AT + 61 })]);
+  await set(sql, id, { warm_up_first_day: 20 });
+  await recordSenderSignals(sql, [signal("limited", { sessionId: id }, { dailyLimit: null, timestamp: AT + 62 })]);
+  assert.equal((await senderState(sql, id)).daily_limit, 250);
   const [plain] = await sql`select warm_up_first_day from public.gateway_sessions where id = ${await sender(sql)}`;
   assert.equal(plain?.warm_up_first_day, null);
 });
