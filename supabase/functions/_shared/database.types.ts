@@ -180,7 +180,7 @@ export type Database = {
       "gateway_sessions": {
         Row: {
           "account_id": string | null;
-          "active_since": string;
+          "activated_at": string;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "created_at": string;
           "daily_limit": number | null;
@@ -202,7 +202,7 @@ export type Database = {
         ComputedFields: never;
         Insert: {
           "account_id"?: string | null;
-          "active_since"?: string;
+          "activated_at"?: string;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
           "daily_limit"?: number | null;
@@ -223,7 +223,7 @@ export type Database = {
         };
         Update: {
           "account_id"?: string | null;
-          "active_since"?: string;
+          "activated_at"?: string;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
           "daily_limit"?: number | null;
