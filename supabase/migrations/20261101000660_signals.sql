@@ -242,6 +242,41 @@ comment on function private.apply_sender_limits(private.sender_signal[]) is
     'Lowers the daily_limit of senders to what their provider allows, and raises it again as far as it was lowered so. Answers the places of the signals that changed a sender. '
     'The caller holds the senders.';
 
+create function private.complete_seen_senders(p_seen jsonb)
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+    v_incomplete text[];
+begin
+    v_incomplete := array(
+        select g.id
+        from jsonb_to_recordset(p_seen) as s ("sessionId" text, "accountId" text, "displayPhoneNumber" text)
+        join public.gateway_sessions g on g.id = s."sessionId"
+        where (g.account_id is null and s."accountId" <> '') or (g.phone_number is null and s."displayPhoneNumber" <> '')
+    );
+    if v_incomplete = '{}' then
+        return;
+    end if;
+    perform 1
+    from public.gateway_sessions g
+    where g.id = any (v_incomplete)
+    order by g.id
+    for no key update;
+    update public.gateway_sessions g
+    set account_id = coalesce(g.account_id, nullif(s."accountId", '')),
+        phone_number = coalesce(g.phone_number, nullif(s."displayPhoneNumber", ''))
+    from jsonb_to_recordset(p_seen) as s ("sessionId" text, "accountId" text, "displayPhoneNumber" text)
+    where g.id = any (v_incomplete) and g.id = s."sessionId";
+end
+$$;
+revoke all on function private.complete_seen_senders(jsonb) from public, anon, authenticated;
+grant execute on function private.complete_seen_senders(jsonb) to service_role;
+comment on function private.complete_seen_senders(jsonb) is
+    'Fills in the account and the number of senders that have none, from what came with a message to them: signals name nothing else. What is filled in already stays.';
+
 create function public.record_sender_signals(p_signals jsonb)
 returns jsonb
 language plpgsql
@@ -260,6 +295,13 @@ begin
     end if;
     if p_signals = '[]' then
         return '{"applied": 0, "ignored": 0, "unmatched": 0, "journaled": 0}';
+    end if;
+    if p_signals @? '$[*] ? (@.event == "sender_seen")' then
+        perform private.complete_seen_senders(jsonb_path_query_array(p_signals, '$[*] ? (@.event == "sender_seen")'));
+        p_signals := jsonb_path_query_array(p_signals, '$[*] ? (!exists (@.event ? (@ == "sender_seen")))');
+        if p_signals = '[]' then
+            return '{"applied": 0, "ignored": 0, "unmatched": 0, "journaled": 0}';
+        end if;
     end if;
     v_signals := private.sender_signals(p_signals);
     if exists (select 1 from jsonb_array_elements(p_signals) as e (event) where not private.is_sender_signal(e.event)) then
@@ -317,7 +359,7 @@ grant execute on function public.record_sender_signals(jsonb) to service_role;
 comment on function public.record_sender_signals(jsonb) is
     'Records what providers say about senders: [{event: sender_restricted|sender_restored|sender_limited, sessionId, accountId, displayPhoneNumber (at least one), cause: restriction|ban|connection, '
     'reason, dailyLimit (sender_limited: null is unlimited), timestamp, payload}]. Restricted stops every active sender that it names; restored lets it go on if a signal of that cause stopped it; '
-    'limited lowers daily_limit. Each is journaled with what came of it. Answers {applied, ignored, unmatched, journaled}: journaled ones could not be read. Caller: the webhooks.';
+    'limited lowers daily_limit. Each is journaled with what came of it. And {event: sender_seen, sessionId, accountId, displayPhoneNumber}, which fills in what is missing and is not counted. Answers {applied, ignored, unmatched, journaled}: journaled ones could not be read. Caller: the webhooks.';
 
 create function public.record_gateway_events(p_callbacks jsonb, p_signals jsonb)
 returns jsonb

@@ -419,6 +419,48 @@ databaseTest("callbacks and signals of one post of a gateway are recorded togeth
   assert.deepEqual(await recordGatewayEvents(sql, [], []), { ...none, recorded: 0, duplicates: 0 });
 });
 
+// ---- senders that are seen ----
+
+databaseTest(
+  "a sender that is seen gets the account and the number it lacks, and keeps those it has",
+  async ({ sql }) => {
+    const organizationId = await createOrganization(sql);
+    const [bare, half, full] = await Promise.all(
+      ["1065", "1066", "1067"].map((id) => createSession(sql, organizationId, { id })),
+    );
+    await set(sql, half ?? "", { account_id: "ours" });
+    await set(sql, full ?? "", { account_id: "ours", phone_number: "+1 555" });
+    const seen = ["1065", "1066", "1067", "1068"].map((sessionId) => ({
+      event: "sender_seen",
+      sessionId,
+      accountId: ACCOUNT,
+      displayPhoneNumber: "15550783881",
+    }));
+    assert.deepEqual(await recordSenderSignals(sql, seen), none);
+    const rows = await sql`select id, account_id, phone_number from public.gateway_sessions order by id`;
+    assert.deepEqual(rows.map(({ id, account_id, phone_number }) => [id, account_id, phone_number]), [
+      ["1065", ACCOUNT, "15550783881"],
+      ["1066", "ours", "15550783881"],
+      ["1067", "ours", "+1 555"],
+    ]);
+    assert.deepEqual(await journaled(sql), []);
+    // and a signal in the same post finds it
+    const again = [...seen, signal("restricted", { accountId: ACCOUNT }), 7];
+    assert.deepEqual(await recordSenderSignals(sql, again), { ...none, applied: 1, journaled: 1 });
+    assert.deepEqual(await senderState(sql, bare ?? ""), restricted);
+  },
+);
+
+databaseTest("a sender that is seen without an account or a number is left as it is", async ({ sql }) => {
+  const id = await createSession(sql, await createOrganization(sql), { id: "1065" });
+  const about = { event: "sender_seen", sessionId: id };
+  await recordSenderSignals(sql, [about, { ...about, accountId: null, displayPhoneNumber: "" }, {
+    event: "sender_seen",
+  }]);
+  const [row] = await sql`select account_id, phone_number from public.gateway_sessions where id = ${id}`;
+  assert.deepEqual({ ...row }, { account_id: null, phone_number: null });
+});
+
 // ---- rights ----
 
 databaseTest("nobody but the functions may record signals, or read what is kept of them", async ({ sql }) => {

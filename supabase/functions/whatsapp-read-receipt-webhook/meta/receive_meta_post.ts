@@ -9,6 +9,7 @@ import { recordReceipts } from "../record_receipts.ts";
 import { isSignedByMeta, META_SIGNATURE_HEADER } from "./is_signed_by_meta.ts";
 import { readMetaPost } from "./read_meta_post.ts";
 import { recordWhatsappEvents } from "./record_whatsapp_events.ts";
+import { seenSenders } from "./seen_senders.ts";
 
 /**
  * Answers a post of Meta's: up to a thousand statuses, messages and other events in up to 3 MB, recorded in one call.
@@ -37,7 +38,9 @@ export async function receiveMetaPost(request: Request, deps: Deps): Promise<Res
     deps.log.warn("malformed_events", { malformed, of: receipts.length + messages.length + signals.length });
   }
   if (messages.length + signals.length > 0) {
-    return countsResponse(await recordWhatsappEvents(deps, post.value));
+    // a message says more than it needs to of the sender it was written to
+    const seen = messages.length > 0 ? seenSenders(body.value) : [];
+    return countsResponse(await recordWhatsappEvents(deps, { receipts, messages, signals: [...signals, ...seen] }));
   }
   return countsResponse(receipts.length > 0 ? await recordReceipts(deps, receipts) : { ok: true, value: noReceipts });
 }
