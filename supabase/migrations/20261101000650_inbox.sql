@@ -306,12 +306,18 @@ declare
     v_consents private.consent[];
 begin
     with named as (
-        select distinct c.organization_id, private.address_of(e."waId") as alias, r.address
+        select distinct m.organization_id, private.address_of(e."waId") as alias, m.address
         from jsonb_to_recordset(p_results) as e ("clientMessageId" uuid, "waId" text)
-        join public.send_attempts a on a.id = e."clientMessageId"
-        join public.notification_campaign_recipients r on r.id = a.recipient_id
-        join public.notification_campaigns c on c.id = r.campaign_id
-        where c.channel = 'whatsapp' and e."waId" ~ '^\d{6,15}$' and private.address_of(e."waId") <> r.address
+        -- by their ids, however few the planner believes there are
+        cross join lateral (
+            select c.organization_id, c.channel, r.address
+            from public.send_attempts a
+            join public.notification_campaign_recipients r on r.id = a.recipient_id
+            join public.notification_campaigns c on c.id = r.campaign_id
+            where a.id = e."clientMessageId"
+            offset 0
+        ) as m
+        where e."waId" ~ '^\d{6,15}$' and m.channel = 'whatsapp' and private.address_of(e."waId") <> m.address
     ),
     learnt as (
         insert into private.contact_aliases (alias, address)

@@ -254,7 +254,10 @@ begin
     v_incomplete := array(
         select g.id
         from jsonb_to_recordset(p_seen) as s ("sessionId" text, "accountId" text, "displayPhoneNumber" text)
-        join public.gateway_sessions g on g.id = s."sessionId"
+        -- by its id, however few lack something
+        cross join lateral (
+            select i.id, i.account_id, i.phone_number from public.gateway_sessions i where i.id = s."sessionId" offset 0
+        ) as g
         where (g.account_id is null and s."accountId" <> '') or (g.phone_number is null and s."displayPhoneNumber" <> '')
     );
     if v_incomplete = '{}' then
