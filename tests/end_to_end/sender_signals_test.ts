@@ -29,6 +29,8 @@ async function withSender(test: (sql: Sql, sessionId: string, campaignId: string
     const campaign = await createCampaign(sql, { organizationId, sessionId });
     await test(sql, sessionId, campaign.id);
   } finally {
+    // what is still reported would meet the campaign as it is deleted
+    await until("the gateway to fall silent", () => simulator.idle());
     await simulator.setFaults({ ...calm });
     await sql`delete from public.organizations where id = ${organizationId}`;
     await sql.end({ timeout: 5 });
