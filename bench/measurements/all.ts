@@ -8,6 +8,7 @@ import { queues } from "./queues.ts";
 import { readThenWrite } from "./read_then_write.ts";
 import { receiptBatches } from "./receipt_batches.ts";
 import { receiptHistory } from "./receipt_history.ts";
+import { reports } from "./reports.ts";
 import { webhook } from "./webhook.ts";
 
 /** Everything that `deno task bench` measures, in this order; last what leaves millions of rows behind. */
@@ -20,6 +21,7 @@ export const measurements: readonly Measurement[] = [
   queues,
   contacts,
   readThenWrite,
+  reports,
   receiptHistory,
   history,
 ];

@@ -2,7 +2,7 @@
 -- what could not be digested. A receipt enters in record_receipts, becomes a row keyed by (message id, reader), and a
 -- trigger turns changed rows into the counts of their recipient. It is counted there and nowhere else.
 --
--- Locks are taken in this order everywhere: message ids, receipts, recipients, campaigns, senders; in each of them by key.
+-- Locks are taken in this order everywhere: message ids, receipts, recipients, campaigns, session states, senders; in each of them by key.
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- tables
@@ -339,7 +339,13 @@ as $$
         count(distinct m.reader) filter (where private.is_delivered(m.reader, m.delivered_at, m.failed_at))::integer,
         count(distinct m.reader) filter (where private.is_read(m.reader, m.read_at, m.failed_at))::integer
     from private.message_ids i
-    join public.message_receipts m on m.message_id = i.message_id
+    -- message by message: without statistics the planner would rather read all receipts once
+    cross join lateral (
+        select r.reader, r.delivered_at, r.read_at, r.failed_at
+        from public.message_receipts r
+        where r.message_id = i.message_id
+        offset 0
+    ) as m
     where i.recipient_id = p_recipient_id and m.reader <> ''
 $$;
 revoke all on function private.identified_people(uuid) from public, anon, authenticated;

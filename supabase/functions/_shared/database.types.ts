@@ -879,6 +879,43 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      "campaign_costs": {
+        Args: { "p_campaign_id": string };
+        Returns: {
+          "cost": number;
+          "currency": string;
+          "message_count": number;
+        }[];
+      };
+      "campaign_report": {
+        Args: { "p_after"?: string; "p_campaign_id": string; "p_limit"?: number };
+        Returns: {
+          "attempt_count": number;
+          "cost": number;
+          "created_at": string;
+          "currency": string;
+          "delivered_at": string;
+          "delivered_count": number;
+          "error_code": string;
+          "error_message": string;
+          "failed_at": string;
+          "failure_class": Database["public"]["Enums"]["failure_class"];
+          "member_count": number;
+          "message_id": string;
+          "read_at": string;
+          "read_count": number;
+          "recipient": string;
+          "recipient_id": string;
+          "sent_at": string;
+          "skip_reason": string;
+          "status": Database["public"]["Enums"]["recipient_status"];
+          "updated_at": string;
+        }[];
+      };
+      "campaign_report_csv": {
+        Args: { "p_after"?: string; "p_campaign_id": string; "p_limit"?: number };
+        Returns: Json;
+      };
       "cancel_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
@@ -905,6 +942,25 @@ export type Database = {
           isOneToOne: true;
           isSetofReturn: false;
         };
+      };
+      "check_alarms": {
+        Args: {
+          "p_default_senders"?: Json;
+          "p_gateways"?: (string)[];
+          "p_limit"?: number;
+          "p_settle"?: string;
+          "p_silence"?: string;
+        };
+        Returns: {
+          "cause": string;
+          "details": Json;
+          "id": number;
+          "kind": string;
+          "message": string;
+          "opened_at": string;
+          "resolved_at": string;
+          "subject": string;
+        }[];
       };
       "claim_recipients": {
         Args: {
@@ -988,8 +1044,21 @@ export type Database = {
           isSetofReturn: false;
         };
       };
+      "failure_summary": {
+        Args: { "p_campaign_id": string };
+        Returns: {
+          "action": string;
+          "error_code": string;
+          "example_message": string;
+          "failure_class": Database["public"]["Enums"]["failure_class"];
+          "meaning": string;
+          "recipient_count": number;
+          "skip_reason": string;
+        }[];
+      };
       "finalize_campaigns": { Args: Record<PropertyKey, never>; Returns: number };
       "fold_campaign_counters": { Args: Record<PropertyKey, never>; Returns: number };
+      "health_snapshot": { Args: { "p_silence"?: string }; Returns: Json };
       "increment_delivered_count": { Args: { "p_group_id": string }; Returns: number };
       "journal_webhook_event": {
         Args: { "p_payload": Json; "p_reason": string; "p_source": string };
@@ -1026,6 +1095,7 @@ export type Database = {
           isSetofReturn: false;
         };
       };
+      "record_alarms_posted": { Args: { "p_opened": (number)[]; "p_resolved"?: (number)[] }; Returns: number };
       "record_gateway_events": { Args: { "p_callbacks": Json; "p_signals": Json }; Returns: Json };
       "record_inbound_messages": { Args: { "p_messages": Json }; Returns: Json };
       "record_receipts": { Args: { "p_receipts": Json; "p_source"?: string }; Returns: Json };

@@ -137,6 +137,8 @@ function scene(options: Scene) {
         }
         case "sweep_webhook_events":
           return { ok: true, value: { expired: 0, deleted: 0 } };
+        case "check_alarms":
+          return { ok: true, value: [] };
         case "record_send_results": {
           for (const result of given.p_results) {
             results.set(result.clientMessageId, result);
@@ -729,13 +731,26 @@ Deno.test("processor answers 503 when the database goes away, and still records 
   assert.equal(it.results.size, it.sentTo.length);
 });
 
+Deno.test("processor checks alarms at the end of each run, also of one that failed, and says what it could send through", async () => {
+  for (const failing of [undefined, "claim_recipients", "check_alarms"]) {
+    const it = scene({
+      failing: (name) => name === failing ? { code: "database_unavailable" } : undefined,
+    });
+    const { status } = await it.run();
+    assert.equal(status, failing === "claim_recipients" ? 503 : 200, failing);
+    const last = it.deps.calls.at(-1);
+    assert.equal(last?.name, "check_alarms");
+    assert.match(JSON.stringify(last?.args), /"p_gateways":\["vps"\]/);
+  }
+});
+
 Deno.test("processor claims nothing while no gateway is ready, and names the variable for the log", async () => {
   for (const variable of ["WHATSAPP_VPS_URL", "WHATSAPP_VPS_API_KEY", "PROCESS_POLL_SECONDS"]) {
     const value = variable === "PROCESS_POLL_SECONDS" ? "soon" : "";
     const it = scene({ due: rows(1), environment: { [variable]: value } });
     await assert.rejects(it.run(), (error) => error instanceof EnvironmentError && error.variable === variable);
     const names = it.deps.calls.map((call) => call.name);
-    assert.deepEqual(names, ["start_due_campaigns", "finalize_campaigns", "fold_campaign_counters"]);
+    assert.deepEqual(names, ["start_due_campaigns", "finalize_campaigns", "fold_campaign_counters", "check_alarms"]);
   }
 });
 
