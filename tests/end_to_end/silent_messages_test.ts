@@ -47,6 +47,14 @@ async function recover(
     const silent = await stats(sql, campaign.id);
     assert.deepEqual([silent.sent_count, silent.delivered_count, silent.read_count], [CONTACTS, 0, 0]);
 
+    const heardAt = async () => {
+      const [row] = await sql<{ heard_at: string | null }[]>`
+        select last_heard_at::text as heard_at from private.session_states where session_id = ${campaign.sessionId}
+      `;
+      return row?.heard_at;
+    };
+    const heardBefore = await heardAt();
+
     // the time to ask comes
     await sql`
       update public.send_attempts a
@@ -62,6 +70,7 @@ async function recover(
       truth,
       "what the provider says is counted",
     );
+    assert.equal(await heardAt(), heardBefore, "what was asked for is no sign that the webhooks are heard");
     // and whoever was heard of is not asked about again
     await sql`update public.send_attempts set next_poll_at = now() - interval '1 second' where next_poll_at is not null`;
     assert.equal((await runProcessor()).polled, CONTACTS - truth.delivered - truth.failed);

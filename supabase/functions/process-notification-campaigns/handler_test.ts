@@ -553,7 +553,8 @@ Deno.test("processor asks about messages that nobody reported on, and records wh
   });
   const { body } = await it.run();
   assert.equal(body.polled, 3);
-  const common = { reader: "sms", sessionId: "+14155550123" };
+  // no sender: that it had to be asked for does not mean that its webhooks are heard
+  const common = { reader: "sms" };
   assert.deepEqual(it.receipts, [{
     ...common,
     event: "message_delivered",
@@ -599,10 +600,10 @@ Deno.test("processor asks each provider about its own silent messages, and recor
   const { body } = await it.run();
   assert.equal(body.polled, 3);
   assert.deepEqual(
-    it.receipts.map(({ event, messageId, reader, sessionId }) => [event, messageId, reader, sessionId]),
+    it.receipts.map(({ event, messageId, reader, sessionId }) => [event, messageId, reader, sessionId ?? null]),
     [
-      ["message_delivered", "SM1", "sms", "+14155550123"],
-      ["message_read", "V1", "recipient", "wa_1"],
+      ["message_delivered", "SM1", "sms", null],
+      ["message_read", "V1", "recipient", null],
     ],
   );
 });

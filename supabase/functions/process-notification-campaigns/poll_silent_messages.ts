@@ -9,7 +9,6 @@ const silentMessages = z.array(
     client_message_id: z.string(),
     message_id: z.string(),
     gateway: z.string(),
-    session_id: z.string().nullable(),
   }),
 );
 
@@ -43,7 +42,8 @@ export async function pollSilentMessages(
     const sent = { messageId: message.message_id, clientMessageId: message.client_message_id };
     const receipt = await gateways.get(message.gateway)?.report?.(sent, timeoutMs);
     if (receipt === undefined) return [];
-    return [{ ...receipt, clientMessageId: message.client_message_id, sessionId: message.session_id }];
+    // not under its sender: what has to be asked for does not mean that its webhooks are heard
+    return [{ ...receipt, clientMessageId: message.client_message_id }];
   }));
   const receipts = answers.flat();
   for (const [source, part] of Map.groupBy(receipts, ({ reader }) => reader === "sms" ? "sms_delivery" : "receipt")) {
