@@ -379,6 +379,7 @@ begin
             from public.notification_campaigns d
             where d.status = 'scheduled'
                 and d.scheduled_at <= now()
+                and d.content <> '{}'
                 -- an empty campaign waits for its recipients
                 and exists (select 1 from public.notification_campaign_recipients r where r.campaign_id = d.id)
             order by d.id
@@ -391,7 +392,7 @@ end
 $$;
 revoke all on function public.start_due_campaigns() from public, anon, authenticated;
 grant execute on function public.start_due_campaigns() to service_role;
-comment on function public.start_due_campaigns() is 'Starts scheduled campaigns whose time has come and that have recipients; answers how many. Caller: process-notification-campaigns.';
+comment on function public.start_due_campaigns() is 'Starts scheduled campaigns whose time has come and that have content and recipients; answers how many. Caller: process-notification-campaigns.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- pacing

@@ -6,6 +6,7 @@ export type FunctionRule = "service" | "users" | "readers";
 
 /** The rule of every function in `public`, by name; one without a rule fails the test. */
 export const functionRules: Readonly<Record<string, FunctionRule>> = {
+  add_recipients: "users",
   audit_campaign_counters: "service",
   campaign_costs: "readers",
   campaign_report: "readers",
@@ -16,6 +17,7 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   claim_silent_messages: "service",
   claim_stale_attempts: "service",
   confirm_recipient: "users",
+  continue_steering: "service",
   finalize_campaigns: "service",
   failure_summary: "readers",
   fold_campaign_counters: "service",
@@ -38,6 +40,7 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   replay_webhook_events: "service",
   resume_campaign: "users",
   retry_failed_recipients: "users",
+  schedule_campaign: "users",
   schedule_processor: "service",
   start_campaign: "users",
   start_due_campaigns: "service",

@@ -113,7 +113,16 @@ Deno.test("over HTTP people see their own organization, change what their role a
 });
 
 function userArguments(name: string, campaignId: string, recipientId: string): Record<string, unknown> {
-  return name === "confirm_recipient" ? { p_recipient_id: recipientId, p_sent: true } : { p_campaign_id: campaignId };
+  switch (name) {
+    case "add_recipients":
+      return { p_campaign_id: campaignId, p_recipients: [] };
+    case "confirm_recipient":
+      return { p_recipient_id: recipientId, p_sent: true };
+    case "schedule_campaign":
+      return { p_campaign_id: campaignId, p_scheduled_at: null };
+    default:
+      return { p_campaign_id: campaignId };
+  }
 }
 
 async function signUp(): Promise<{ client: SupabaseClient; id: string }> {

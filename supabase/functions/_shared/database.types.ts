@@ -860,6 +860,7 @@ export type Database = {
       };
     };
     Functions: {
+      "add_recipients": { Args: { "p_campaign_id": string; "p_recipients": Json }; Returns: Json };
       "audit_campaign_counters": {
         Args: { "p_campaign_id"?: string };
         Returns: {
@@ -1044,6 +1045,7 @@ export type Database = {
           isSetofReturn: false;
         };
       };
+      "continue_steering": { Args: Record<PropertyKey, never>; Returns: number };
       "failure_summary": {
         Args: { "p_campaign_id": string };
         Returns: {
@@ -1152,7 +1154,60 @@ export type Database = {
           isSetofReturn: false;
         };
       };
-      "retry_failed_recipients": { Args: { "p_campaign_id": string }; Returns: number };
+      "retry_failed_recipients": {
+        Args: { "p_campaign_id": string };
+        Returns: {
+          "channel": Database["public"]["Enums"]["campaign_channel"];
+          "completed_at": string | null;
+          "content": NonNullable<Json>;
+          "created_at": string;
+          "id": string;
+          "ignores_quiet_hours": boolean;
+          "max_attempts": number;
+          "name": string;
+          "on_transient_error": Database["public"]["Enums"]["transient_error_policy"] | null;
+          "organization_id": string;
+          "scheduled_at": string | null;
+          "session_id": string | null;
+          "started_at": string | null;
+          "status": Database["public"]["Enums"]["campaign_status"];
+          "unconfirmed_policy": Database["public"]["Enums"]["unconfirmed_policy"];
+          "updated_at": string;
+        };
+        SetofOptions: {
+          from: "*";
+          to: "notification_campaigns";
+          isOneToOne: true;
+          isSetofReturn: false;
+        };
+      };
+      "schedule_campaign": {
+        Args: { "p_campaign_id": string; "p_scheduled_at": string };
+        Returns: {
+          "channel": Database["public"]["Enums"]["campaign_channel"];
+          "completed_at": string | null;
+          "content": NonNullable<Json>;
+          "created_at": string;
+          "id": string;
+          "ignores_quiet_hours": boolean;
+          "max_attempts": number;
+          "name": string;
+          "on_transient_error": Database["public"]["Enums"]["transient_error_policy"] | null;
+          "organization_id": string;
+          "scheduled_at": string | null;
+          "session_id": string | null;
+          "started_at": string | null;
+          "status": Database["public"]["Enums"]["campaign_status"];
+          "unconfirmed_policy": Database["public"]["Enums"]["unconfirmed_policy"];
+          "updated_at": string;
+        };
+        SetofOptions: {
+          from: "*";
+          to: "notification_campaigns";
+          isOneToOne: true;
+          isSetofReturn: false;
+        };
+      };
       "schedule_processor": {
         Args: { "p_cron_secret_key": string; "p_every"?: string; "p_functions_url": string };
         Returns: Json;

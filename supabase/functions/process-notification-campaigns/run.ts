@@ -82,6 +82,7 @@ export class Run {
   #polls: Promise<void> | undefined;
   #pollsEnded = false;
   #pollFailure: Failure | undefined;
+  #fold: Promise<void> | undefined;
   #nextUpkeep = 0;
   #described = 0;
   #failure: Failure | undefined;
@@ -139,9 +140,17 @@ export class Run {
     if (this.#deps.clock.now() < this.#nextUpkeep) return;
     this.#nextUpkeep = this.#deps.clock.now() + UPKEEP_MS;
     this.figures.started += await this.#count("start_due_campaigns");
+    await this.#count("continue_steering");
     if (this.#failure !== undefined) return;
+    // screens follow the folded counters; what fails here is made up for at the end
+    if (this.figures.claimed > 0) this.#fold ??= this.#foldCounters().finally(() => this.#fold = undefined);
     this.#lookUps ??= this.#lookUpStale().finally(() => this.#lookUps = undefined);
     this.#polls ??= this.#pollSilent().finally(() => this.#polls = undefined);
+  }
+
+  async #foldCounters(): Promise<void> {
+    const folded = await callCount(this.#deps, "fold_campaign_counters");
+    if (folded.ok) this.figures.folded += folded.value;
   }
 
   async #claim(): Promise<number> {
@@ -333,7 +342,7 @@ export class Run {
   async #finish(): Promise<void> {
     const cancel = new AbortController();
     const longest = Math.max(this.#settings.sendTimeoutMs, this.#settings.lookUpTimeoutMs) + 5_000;
-    const ended = Promise.all([...this.#inFlight, ...this.#questions]).then(() => true);
+    const ended = Promise.all([...this.#inFlight, ...this.#questions, this.#fold]).then(() => true);
     const inTime = await Promise.race([ended, this.#deps.clock.sleep(longest, cancel.signal).then(() => false)]);
     cancel.abort();
     if (!inTime) {
