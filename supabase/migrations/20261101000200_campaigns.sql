@@ -129,6 +129,8 @@ create table public.gateway_sessions (
     max_failure_percent integer default 90,
     -- the provider's account that it belongs to, where that speaks for all its senders: Meta's WhatsApp Business Account id
     account_id text,
+    -- the number as the provider shows it, where the id is another, in any spelling: some signals name nothing else
+    phone_number text,
     name text not null default '',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
@@ -149,6 +151,7 @@ comment on table public.gateway_sessions is
 comment on column public.gateway_sessions.gateway is
     'Null: sms for text messages, vps for groups and for ids like wa_xxx, cloud-api for contacts and for phone number ids.';
 create index gateway_sessions_account on public.gateway_sessions (account_id) where account_id is not null;
+create index gateway_sessions_phone_number on public.gateway_sessions (private.address_of(phone_number)) where phone_number is not null;
 
 create table private.session_states (
     session_id text primary key,
@@ -441,7 +444,7 @@ revoke all on public.gateway_sessions from anon, authenticated;
 grant select, delete on public.gateway_sessions to authenticated;
 grant insert (
     id, organization_id, channel, gateway, status, status_reason, messages_per_minute, daily_limit, warm_up_first_day, warm_up_days,
-    warm_up_started_at, max_failure_percent, account_id, name
+    warm_up_started_at, max_failure_percent, account_id, phone_number, name
 ) on public.gateway_sessions to authenticated;
 grant update (
     status, status_reason, messages_per_minute, daily_limit, warm_up_first_day, warm_up_days, warm_up_started_at, max_failure_percent,

@@ -258,10 +258,10 @@ begin
             error_message = coalesce(k.error_message, a.error_message),
             failure_class = coalesce(k.failure_class, a.failure_class),
             next_poll_at = case
-                when k.outcome <> 'sent' then a.next_poll_at
                 when k.poll_after is not null then now() + k.poll_after
                 -- proved by something else than the answer to the send, which was lost
-                when k.channel = 'sms' then coalesce(a.next_poll_at, k.lease_expires_at, now() + interval '10 minutes')
+                when k.outcome = 'sent' and k.channel = 'sms' then coalesce(a.next_poll_at, k.lease_expires_at, now() + interval '10 minutes')
+                else a.next_poll_at
             end,
             accepted_at = case when k.outcome in ('accepted', 'sent') then coalesce(a.accepted_at, now()) else a.accepted_at end,
             finished_at = case when k.outcome in ('deferred', 'skipped', 'failed', 'sent') then coalesce(a.finished_at, now()) else a.finished_at end
@@ -1122,6 +1122,10 @@ begin
     into v_recorded
     from private.apply_send_outcomes(v_outcomes) o;
     perform private.hold_senders(v_outcomes);
+    -- last: it may opt somebody out
+    if p_results @? '$[*].waId' then
+        perform private.learn_contact_aliases(p_results);
+    end if;
     return jsonb_build_object('recorded', v_recorded, 'superseded', jsonb_array_length(p_results) - v_recorded);
 end
 $$;
@@ -1129,7 +1133,7 @@ revoke all on function public.record_send_results(jsonb) from public, anon, auth
 grant execute on function public.record_send_results(jsonb) to service_role;
 comment on function public.record_send_results(jsonb) is
     'Records what the gateway answered, or said when it was asked: [{clientMessageId, outcome: accepted|sent|skipped|failed|deferred|unknown|not_found, messageId, errorCode, errorMessage, '
-    'retryAfterSeconds, leaseSeconds, asked (not_found: false where nobody could be asked), pollAfterSeconds}]. What a failure leads to, its errorCode decides (private.failure_codes). '
+    'retryAfterSeconds, leaseSeconds, asked (not_found: false where nobody could be asked), pollAfterSeconds, waId (what WhatsApp calls the recipient, where that is not the number dialled)}]. What a failure leads to, its errorCode decides (private.failure_codes). '
     'Answers {recorded, superseded}: superseded ones came too late to change anything. Caller: process-notification-campaigns.';
 
 create function private.is_send_callback(p_event jsonb)
@@ -1443,7 +1447,8 @@ begin
     return query
     with due as (
         select
-            a.id, r.campaign_id, r.status = 'sent' and r.delivered_count = 0 as is_silent, g.gateway,
+            a.id, r.campaign_id, r.status = 'sent' and r.delivered_count = 0 as is_silent,
+            r.status in ('processing', 'unconfirmed') as is_open, g.gateway,
             now() - coalesce(a.claimed_at, a.finished_at, now()) as age
         from public.send_attempts a
         join public.notification_campaign_recipients r on r.id = a.recipient_id
@@ -1460,7 +1465,9 @@ begin
         set asked_at = now(),
             asked_count = a.asked_count + 1,
             -- at twice the age, until two days have passed
-            next_poll_at = case when d.is_silent and d.age < interval '2 days' then now() + greatest(d.age, interval '1 second') end
+            next_poll_at = case
+                when (d.is_silent or d.is_open) and d.age < interval '2 days' then now() + greatest(d.age, interval '1 second')
+            end
         from due d
         where a.id = d.id
         returning a.id, a.message_id, d.campaign_id, d.gateway, a.session_id, d.is_silent

@@ -9,6 +9,7 @@ export * from "./database_testing.ts";
 export * from "./rows.ts";
 export * from "./rpc.ts";
 export * from "./session.ts";
+export * from "./signals.ts";
 export * from "./test_database.ts";
 export * from "./test_stack.ts";
 export * from "./until.ts";

@@ -41,6 +41,7 @@ export interface SendResult {
   readonly leaseSeconds?: number;
   readonly asked?: boolean;
   readonly pollAfterSeconds?: number;
+  readonly waId?: string;
 }
 
 const count = z.number().int();

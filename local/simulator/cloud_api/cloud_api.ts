@@ -100,7 +100,7 @@ export class CloudApi {
       accept: ({ order, message }) =>
         Response.json({
           messaging_product: "whatsapp",
-          contacts: [{ input: `+${order.contact}`, wa_id: order.contact }],
+          contacts: [{ input: `+${order.contact}`, wa_id: personOf(this.#options.faults(), order.contact).waId }],
           messages: [{ id: message.messageId, message_status: "accepted" }],
         }),
       refuse,
@@ -150,7 +150,7 @@ function conversationOf({ faults, order, message }: CloudApiSending): Conversati
 
 /** A status of Meta's. Billed is what was delivered, which is told with one of the two statuses that say so. */
 function report({ faults, order, message, fate }: CloudApiSending, status: CloudApiStatus): CloudApiEvent {
-  const { contact, hidden, userId, entry } = personOf(faults, order.contact);
+  const { contact, waId, hidden, userId, entry } = personOf(faults, order.contact);
   const [billedBy] = randomFor(faults.seed, "cloudApi", contact, "billed by").shuffle(
     fate.reports.map((each) => each.status).filter((each) => each === "delivered" || each === "read"),
   );
@@ -162,7 +162,7 @@ function report({ faults, order, message, fate }: CloudApiSending, status: Cloud
       id: message.messageId,
       status,
       timestamp: `${Math.floor(Date.now() / 1000)}`,
-      ...(hidden ? { recipient_user_id: userId } : { recipient_id: contact }),
+      ...(hidden ? { recipient_user_id: userId } : { recipient_id: waId }),
       ...(order.clientMessageId === null ? {} : { biz_opaque_callback_data: order.clientMessageId }),
       ...(isPriced
         ? { pricing: { billable: true, pricing_model: "PMP", type: "regular", category: fate.category } }

@@ -191,6 +191,7 @@ export type Database = {
           "messages_per_minute": number | null;
           "name": string;
           "organization_id": string;
+          "phone_number": string | null;
           "status": Database["public"]["Enums"]["session_status"];
           "status_reason": string | null;
           "updated_at": string;
@@ -212,6 +213,7 @@ export type Database = {
           "messages_per_minute"?: number | null;
           "name"?: string;
           "organization_id": string;
+          "phone_number"?: string | null;
           "status"?: Database["public"]["Enums"]["session_status"];
           "status_reason"?: string | null;
           "updated_at"?: string;
@@ -232,6 +234,7 @@ export type Database = {
           "messages_per_minute"?: number | null;
           "name"?: string;
           "organization_id"?: string;
+          "phone_number"?: string | null;
           "status"?: Database["public"]["Enums"]["session_status"];
           "status_reason"?: string | null;
           "updated_at"?: string;
@@ -1095,12 +1098,14 @@ export type Database = {
         };
       };
       "record_alarms_posted": { Args: { "p_opened": (number)[]; "p_resolved"?: (number)[] }; Returns: number };
+      "record_gateway_events": { Args: { "p_callbacks": Json; "p_signals": Json }; Returns: Json };
       "record_inbound_messages": { Args: { "p_messages": Json }; Returns: Json };
       "record_receipts": { Args: { "p_receipts": Json; "p_source"?: string }; Returns: Json };
       "record_receipts_with_verdicts": { Args: { "p_receipts": Json; "p_source"?: string }; Returns: Json };
       "record_send_callback": { Args: { "p_event": Json }; Returns: Json };
       "record_send_results": { Args: { "p_results": Json }; Returns: Json };
-      "record_whatsapp_events": { Args: { "p_messages": Json; "p_receipts": Json }; Returns: Json };
+      "record_sender_signals": { Args: { "p_signals": Json }; Returns: Json };
+      "record_whatsapp_events": { Args: { "p_messages": Json; "p_receipts": Json; "p_signals"?: Json }; Returns: Json };
       "recover_stale_recipients": { Args: { "p_asked_at_least"?: number }; Returns: number };
       "repair_campaign_counters": {
         Args: { "p_campaign_id"?: string };

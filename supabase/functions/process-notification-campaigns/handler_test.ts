@@ -28,6 +28,8 @@ interface Scene {
   readonly staleOf?: string;
   /** Ids of sent SMS that nobody has reported on. */
   readonly silent?: readonly string[];
+  /** Ids of messages that a session of the VPS has sent to contacts, and nobody has reported on. */
+  readonly silentOfVps?: readonly string[];
   /** Answers a request to the gateway. */
   readonly gateway?: (url: URL, body: Record<string, string>) => Response | Promise<Response>;
   readonly environment?: Readonly<Record<string, string>>;
@@ -50,6 +52,7 @@ function scene(options: Scene) {
   const due = [...options.due ?? []];
   const stale = [...options.stale ?? []];
   const silent = [...options.silent ?? []];
+  const silentOfVps = [...options.silentOfVps ?? []];
   const turns = [...options.turns ?? []];
   const receipts: Record<string, unknown>[] = [];
   const results = new Map<string, Record<string, unknown>>();
@@ -110,18 +113,25 @@ function scene(options: Scene) {
           return { ok: true, value: rows };
         }
         case "claim_silent_messages": {
-          const ids = given.p_gateways.includes("sms") ? silent.splice(0, given.p_limit) : [];
-          const rows = ids.map((id) => ({
-            client_message_id: `attempt-${id}`,
-            message_id: id,
-            campaign_id: "c",
-            gateway: "sms",
-            session_id: "+14155550123",
-          }));
+          const rowsOf = (ids: readonly string[], gateway: string, session_id: string) =>
+            ids.map((id) => ({
+              client_message_id: `attempt-${id}`,
+              message_id: id,
+              campaign_id: "c",
+              gateway,
+              session_id,
+            }));
+          const take = (ids: string[], gateway: string) =>
+            given.p_gateways.includes(gateway) ? ids.splice(0, given.p_limit) : [];
+          const rows = [
+            ...rowsOf(take(silent, "sms"), "sms", "+14155550123"),
+            ...rowsOf(take(silentOfVps, "vps"), "vps", "wa_1"),
+          ];
           return { ok: true, value: rows };
         }
         case "record_receipts": {
-          assert.equal(given.p_source, "sms_delivery");
+          const readers = new Set(given.p_receipts.map((receipt: { reader: string }) => receipt.reader));
+          assert.deepEqual([...readers], [given.p_source === "sms_delivery" ? "sms" : "recipient"]);
           receipts.push(...given.p_receipts);
           return { ok: true, value: { recorded: given.p_receipts.length, duplicates: 0, parked: 0, journaled: 0 } };
         }
@@ -543,7 +553,8 @@ Deno.test("processor asks about messages that nobody reported on, and records wh
   });
   const { body } = await it.run();
   assert.equal(body.polled, 3);
-  const common = { reader: "sms", sessionId: "+14155550123" };
+  // no sender: that it had to be asked for does not mean that its webhooks are heard
+  const common = { reader: "sms" };
   assert.deepEqual(it.receipts, [{
     ...common,
     event: "message_delivered",
@@ -575,8 +586,46 @@ Deno.test("processor asks about silent messages in bounded batches, and no more 
   assert.deepEqual(away.receipts, []);
 });
 
+Deno.test("processor asks each provider about its own silent messages, and records what each says in its place", async () => {
+  const it = scene({
+    silent: ["SM1"],
+    silentOfVps: ["V1", "V2"],
+    environment: twilio,
+    gateway: (url) => {
+      if (url.host === "twilio.test") return Response.json({ status: "delivered" });
+      const isRead = url.searchParams.get("clientMessageId") === "attempt-V1";
+      return Response.json({ found: true, status: isRead ? "read" : "sent", messageId: "V" });
+    },
+  });
+  const { body } = await it.run();
+  assert.equal(body.polled, 3);
+  assert.deepEqual(
+    it.receipts.map(({ event, messageId, reader, sessionId }) => [event, messageId, reader, sessionId ?? null]),
+    [
+      ["message_delivered", "SM1", "sms", null],
+      ["message_read", "V1", "recipient", null],
+    ],
+  );
+});
+
+Deno.test("processor has messages of a session to contacts asked for later, also those only accepted, and none to groups", async () => {
+  const contact = { session: "wa_1", channel: "whatsapp", gateway: "vps" };
+  const it = scene({
+    due: [
+      { id: "accepted", ...contact, recipient: "+919876543210" },
+      { id: "sent", ...contact, recipient: "+919876543211" },
+      { id: "group", session: "wa_1" },
+    ],
+    gateway: (_url, { clientMessageId }) =>
+      clientMessageId === "accepted" ? accept() : Response.json({ success: true, messageId: "V1" }),
+  });
+  await it.run();
+  const pollAfter = (id: string) => it.results.get(id)?.pollAfterSeconds;
+  assert.deepEqual([pollAfter("accepted"), pollAfter("sent"), pollAfter("group")], [600, 600, undefined]);
+});
+
 Deno.test("processor asks nobody about silent messages while no gateway is ready that could say", async () => {
-  const it = scene({ silent: ["SM1"], environment: cloudApi });
+  const it = scene({ silent: ["SM1"], environment: { ...cloudApi, WHATSAPP_VPS_URL: "", WHATSAPP_VPS_API_KEY: "" } });
   assert.equal((await it.run()).body.polled, 0);
   assert.ok(it.deps.calls.every((call) => call.name !== "claim_silent_messages"));
 });

@@ -30,6 +30,7 @@ type ClaimedRow = z.output<typeof claimedRow>;
 const staleRow = claimedRow.pick({
   client_message_id: true,
   campaign_id: true,
+  channel: true,
   gateway: true,
   session_id: true,
   recipient: true,
@@ -297,10 +298,13 @@ export class Run {
     }
   }
 
-  #record(row: Pick<ClaimedRow, "client_message_id" | "gateway">, outcome: Outcome | NotFound): void {
+  #record(row: Pick<ClaimedRow, "client_message_id" | "channel" | "gateway">, outcome: Outcome | NotFound): void {
     const { leaseSeconds, pollAfterSeconds } = this.#settings;
     const renews = outcome.outcome === "accepted" && leaseSeconds !== undefined;
-    const canBePolled = outcome.outcome === "sent" && this.#gateways.get(row.gateway)?.report !== undefined;
+    // one that is only accepted may be proved sent by a callback, which says nothing about asking
+    const isTaken = outcome.outcome === "sent" || outcome.outcome === "accepted";
+    const canBePolled = isTaken && row.channel !== "whatsapp_group" &&
+      this.#gateways.get(row.gateway)?.report !== undefined;
     this.#recorder.add({
       clientMessageId: row.client_message_id,
       ...outcome,
