@@ -22,7 +22,7 @@ as $$
     where c.relnamespace = 'public'::regnamespace
         and c.relkind in ('r', 'p', 'v', 'm', 'f')
         and c.relname in (
-            'chat_messages', 'consent_keywords', 'conversations', 'counter_discrepancies', 'duplicate_sends', 'gateway_sessions',
+            'campaign_counters', 'chat_messages', 'consent_keywords', 'conversations', 'counter_discrepancies', 'duplicate_sends', 'gateway_sessions',
             'message_rates', 'message_receipts', 'notification_campaign_groups', 'notification_campaign_recipients',
             'notification_campaign_stats', 'notification_campaigns', 'opt_outs', 'organization_members', 'organizations',
             'send_attempts', 'send_queue'
@@ -41,7 +41,7 @@ as $$
     from pg_catalog.pg_proc p
     where p.pronamespace = 'public'::regnamespace
         and p.proname in (
-            'audit_campaign_counters', 'cancel_campaign', 'claim_recipients', 'claim_silent_messages', 'claim_stale_attempts',
+            'audit_campaign_counters', 'audit_changed_campaigns', 'cancel_campaign', 'claim_recipients', 'claim_silent_messages', 'claim_stale_attempts',
             'confirm_recipient', 'finalize_campaigns', 'fold_campaign_counters', 'increment_delivered_count',
             'journal_webhook_event', 'pause_campaign', 'record_inbound_messages', 'record_receipts',
             'record_receipts_with_verdicts', 'record_send_callback', 'record_send_results', 'record_whatsapp_events',
