@@ -30,15 +30,21 @@ export function parseOptions(args: readonly string[]): Options {
     program.command(command)
       .description(description)
       // not as a default, which help would print, and a password with it
-      .option("--database-url <url>", "which database; default: DATABASE_URL, else the local one", databaseUrl)
+      .option("--database-url <url>", "which database; default: DATABASE_URL, else the local one")
       .option("--campaign <id>", "one campaign; default: all", campaignId)
       .option("--json", "print {campaigns, discrepancies, …} as JSON", false)
       .addHelpText("after", EXIT_CODES)
       .exitOverride()
       .action((options: { databaseUrl?: string; campaign?: string; json: boolean }) => {
+        const databaseUrl = options.databaseUrl ?? (Deno.env.get("DATABASE_URL") || LOCAL);
+        const { protocol } = URL.parse(databaseUrl) ?? {};
+        if (protocol !== "postgresql:" && protocol !== "postgres:") {
+          // which is not quoted, as a parser of commander's would: it may hold a password
+          program.error("error: the database's address is written postgresql://user:password@host:5432/postgres");
+        }
         given = {
           command,
-          databaseUrl: options.databaseUrl ?? Deno.env.get("DATABASE_URL") ?? LOCAL,
+          databaseUrl,
           campaign: options.campaign ?? null,
           json: options.json,
         };
@@ -52,14 +58,6 @@ export function parseOptions(args: readonly string[]): Options {
   }
   if (given === undefined) throw new Error("No command was given");
   return given;
-}
-
-function databaseUrl(text: string): string {
-  const { protocol } = URL.parse(text) ?? {};
-  if (protocol !== "postgresql:" && protocol !== "postgres:") {
-    throw new InvalidArgumentError("Write it as postgresql://user:password@host:5432/postgres");
-  }
-  return text;
 }
 
 function campaignId(text: string): string {

@@ -69,7 +69,8 @@ export async function recountCampaigns(options: RecountOptions): Promise<Report>
       // an iterator hands each campaign to one of us
       for (const each of next) {
         for (const row of await recount(sql, command, each.id)) found.push(discrepancyOf(row, each.name));
-        options.onProgress?.({ done: ++done, of: campaigns.length, differing: found.length });
+        done++;
+        options.onProgress?.({ done, of: campaigns.length, differing: found.length });
         if (signal?.aborted === true) return;
       }
     };
