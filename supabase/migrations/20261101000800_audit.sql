@@ -446,13 +446,17 @@ returns void
 language sql
 set search_path = ''
 as $$
+    -- nobody can mend what is gone
+    delete from public.counter_discrepancies d
+    where d.repaired_at is null
+        and not exists (select 1 from public.notification_campaigns c where c.id = d.campaign_id);
     insert into private.audit_runs as r (finished_at)
     values (clock_timestamp())
-    on conflict (is_only) do update set finished_at = excluded.finished_at
+    on conflict (is_only) do update set finished_at = excluded.finished_at;
 $$;
 revoke all on function private.note_audit_run() from public, anon, authenticated;
 grant execute on function private.note_audit_run() to service_role;
-comment on function private.note_audit_run() is 'Notes that an audit of all, or of all that had changed, is through.';
+comment on function private.note_audit_run() is 'Notes that an audit of all, or of all that had changed, is through, and forgets what it found in campaigns that are gone.';
 
 create function private.last_audit_at()
 returns timestamptz
@@ -496,6 +500,7 @@ returns table (campaign_id uuid, audited_at timestamptz)
 language plpgsql
 stable
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
     -- What an audit did not see was not committed when it began. Then its delta is either still there, or a fold that
@@ -507,9 +512,9 @@ begin
     left join public.campaign_counters s on s.campaign_id = c.id
     where a.campaign_id is null
         or a.counters_version is distinct from s.xmin
-        or c.id in (select w.campaign_id from private.campaign_counter_deltas w)
+        or exists (select 1 from private.campaign_counter_deltas w where w.campaign_id = c.id)
         -- was it mended since?
-        or c.id in (select d.campaign_id from public.counter_discrepancies d where d.repaired_at is null);
+        or exists (select 1 from public.counter_discrepancies d where d.campaign_id = c.id and d.repaired_at is null);
 end
 $$;
 revoke all on function private.changed_campaigns() from public, anon, authenticated;
@@ -530,9 +535,10 @@ declare
     v_audited integer := 0;
     v_discrepancies integer := 0;
 begin
-    if p_limit is null or p_limit < 1 then
+    -- each is locked until the end, and the server keeps room for some thousand locks
+    if p_limit is null or p_limit not between 1 and 1000 then
         raise invalid_parameter_value using
-            message = format('p_limit must be the number of campaigns to audit at most, 1 or more, not %s', coalesce(p_limit::text, 'null'));
+            message = format('p_limit must be the number of campaigns to audit at most, from 1 to 1000, not %s', coalesce(p_limit::text, 'null'));
     end if;
     if p_time_limit is null or p_time_limit <= interval '0' then
         raise invalid_parameter_value using
@@ -567,7 +573,7 @@ revoke all on function public.audit_changed_campaigns(integer, interval) from pu
 grant execute on function public.audit_changed_campaigns(integer, interval) to service_role;
 comment on function public.audit_changed_campaigns(integer, interval) is
     'Audits campaigns that changed since their last audit, the longest unaudited first, until p_limit of them or p_time_limit is reached: each in a snapshot of its own, while traffic goes on. '
-    'Answers {audited, discrepancies, remaining}; zeros while another one is at it. Caller: a timer, every few minutes.';
+    'Answers {audited, discrepancies, remaining}; zeros while another one is at it. Error: 22023 for limits that are none (p_limit: 1 to 1000). Caller: a timer, every few minutes.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- repairing
@@ -714,8 +720,15 @@ security definer
 set search_path = ''
 as $$
 begin
-    delete from private.campaign_audits a using old_rows o where a.campaign_id = o.id;
-    delete from public.counter_discrepancies d using old_rows o where d.campaign_id = o.id;
+    -- what an auditor is at is left to the next audit: nobody waits for one
+    delete from private.campaign_audits a
+    where a.campaign_id = any (array(
+        select l.campaign_id from private.campaign_audits l join old_rows o on o.id = l.campaign_id for update of l skip locked
+    ));
+    delete from public.counter_discrepancies d
+    where d.id = any (array(
+        select l.id from public.counter_discrepancies l join old_rows o on o.id = l.campaign_id for update of l skip locked
+    ));
     return null;
 end
 $$;

@@ -176,6 +176,7 @@ for (
   const [what, limit, timeLimit] of [
     ["no campaign", 0, "20 seconds"],
     ["fewer than none", -1, "20 seconds"],
+    ["more than it can lock", 1001, "20 seconds"],
     ["no limit", null, "20 seconds"],
     ["no time", 10, "0"],
     ["negative time", 10, "-1 second"],
