@@ -29,6 +29,9 @@ const STATEMENT_TIMEOUT = "30min";
 const MAX_TRIES = 6;
 const FIRST_WAIT_MS = 50;
 
+/** As people sort: Campaign 9 before Campaign 10. */
+const compare = new Intl.Collator("en", { numeric: true }).compare;
+
 interface Row {
   readonly campaign_id: string;
   readonly recipient_id: string | null;
@@ -135,8 +138,4 @@ function discrepancyOf(row: Row, campaign: string): Discrepancy {
 function inOrder(a: Discrepancy, b: Discrepancy): number {
   return compare(a.campaign, b.campaign) || compare(a.campaignId, b.campaignId) ||
     compare(a.recipientId ?? "", b.recipientId ?? "") || compare(a.counter, b.counter);
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b);
 }

@@ -5,16 +5,16 @@ import color from "picocolors";
 import type { Progress } from "./recount.ts";
 import type { Discrepancy, Report } from "./report.ts";
 
-const MAX_ROWS = 30;
+const MAX_ROWS = 60;
+/** Recipients that are named of each campaign, so that one does not hide the others. */
+const MAX_RECIPIENT_ROWS = 5;
 const MAX_NAME = 32;
 
 /** Shows how a recount comes along: a bar on a terminal, nothing elsewhere. */
 export class ProgressBar {
   readonly #bar = Deno.stderr.isTerminal()
     ? new cliProgress.SingleBar({
-      format: `  ${
-        color.green("{bar}")
-      } {value} of {total} campaigns, {differing} counters differ, {eta_formatted} left`,
+      format: `  ${color.green("{bar}")} {value} of {total} campaigns, {differing} counters differ`,
       barCompleteChar: "█",
       barIncompleteChar: "░",
       barsize: 36,
@@ -71,22 +71,33 @@ function renderTable(discrepancies: readonly Discrepancy[]): string {
     colAligns: ["left", "left", "left", "right", "right", "right"],
     style: { head: [], border: color.isColorSupported ? ["gray"] : [], compact: true },
   });
-  let last: string | undefined;
-  for (
-    const { campaignId, campaign, recipientId, counter, stored, actual, difference } of discrepancies.slice(0, MAX_ROWS)
-  ) {
-    table.push([
-      campaignId === last ? "" : `${shortened(campaign)}\n${color.dim(campaignId)}`,
-      recipientId ?? "campaign",
-      counter,
-      number(stored),
-      number(actual),
-      `${difference > 0 ? "+" : ""}${number(difference)}`,
-    ]);
-    last = campaignId;
+  const byCampaign = Map.groupBy(discrepancies, ({ campaignId }) => campaignId);
+  let shown = 0;
+  for (const [campaignId, rows] of byCampaign) {
+    if (shown >= MAX_ROWS) break;
+    const own = rows.filter(({ recipientId }) => recipientId === null);
+    const named = [...own, ...rows.filter(({ recipientId }) => recipientId !== null).slice(0, MAX_RECIPIENT_ROWS)];
+    for (const [place, { campaign, recipientId, counter, stored, actual, difference }] of named.entries()) {
+      table.push([
+        place === 0 ? `${shortened(campaign)}\n${color.dim(campaignId)}` : "",
+        recipientId ?? "campaign",
+        counter,
+        number(stored),
+        number(actual),
+        `${difference > 0 ? "+" : ""}${number(difference)}`,
+      ]);
+    }
+    if (named.length < rows.length) {
+      table.push(["", `… and ${number(rows.length - named.length)} more`, "", "", "", ""]);
+    }
+    shown += named.length;
+    byCampaign.delete(campaignId);
   }
-  const more = discrepancies.length - MAX_ROWS;
-  return more > 0 ? `${table.toString()}\n… and ${number(more)} more; --json lists them all` : table.toString();
+  if (byCampaign.size === 0) return table.toString();
+  const more = [...byCampaign.values()].reduce((sum, { length }) => sum + length, 0);
+  return `${table.toString()}\n… and ${number(more)} more of ${
+    count(byCampaign.size, "campaign")
+  }; --json lists them all`;
 }
 
 function said(discrepancies: readonly Discrepancy[]): string {

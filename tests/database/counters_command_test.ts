@@ -113,15 +113,24 @@ databaseTest("counters:check that is interrupted ends in order and says so", asy
   assert.match(renderText(found), /Interrupted after/);
 });
 
-Deno.test("a long list is cut for a person and whole for a program", () => {
-  const discrepancies = Array.from({ length: 1000 }, () => discrepancy());
+Deno.test("a long list is cut for a person, campaign by campaign, and whole for a program", () => {
+  const discrepancies = Array.from({ length: 30 }, (_, number) => [
+    discrepancy({ campaignId: `${number}`, campaign: `Campaign ${number}` }),
+    ...Array.from(
+      { length: 100 },
+      (_, recipient) =>
+        discrepancy({ campaignId: `${number}`, campaign: `Campaign ${number}`, recipientId: `R${recipient}` }),
+    ),
+  ]).flat();
   const text = stripVTControlCharacters(renderText(report({ discrepancies })));
-  assert.match(text, /… and 970 more/);
-  assert.match(text, /1,000 counters of 1 campaign differ\./);
+  assert.match(text, /Campaign 9/);
+  assert.match(text, /… and 95 more/);
+  assert.match(text, /… and 2,020 more of 20 campaigns/);
+  assert.match(text, /3,030 counters of 30 campaigns differ\./);
   assert.match(text, /1,234,567.*1,234,560.*\+7/);
-  assert.ok(text.split("\n").length < 50);
+  assert.ok(text.split("\n").length < 100);
   const { discrepancies: all } = JSON.parse(renderJson(report({ discrepancies })));
-  assert.equal(all.length, 1000);
+  assert.equal(all.length, 3030);
 });
 
 Deno.test("a campaign's name steers no terminal and keeps to one line", () => {
