@@ -21,12 +21,19 @@ Deno.test("functions see the development keys, and what is given over them, and 
   equal(env.WEBHOOK_SECRET_KEY, "local-webhook-key");
   equal(env.TWILIO_FROM, "+15550000");
   equal(env.PATH, undefined);
+  const address = "https://hooks.example.com/services/x?token=y";
+  equal(functionVariables({ ALERT_WEBHOOK_URL: address }).ALERT_WEBHOOK_URL, address);
+  equal(functionVariables({}).HEALTH_SECRET_KEY, undefined);
 });
 
 Deno.test("example file names every variable that the stack or the functions read", async () => {
   const example = await Deno.readTextFile(inRepository(".env.example"));
   const source = await Deno.readTextFile(inRepository("local", "environment.ts"));
-  for (const [, name] of source.matchAll(/\b((?:TRUETICK|WEBHOOK|CRON|WHATSAPP|TWILIO|PUBLIC|PROCESS)_[A-Z_]+)\b/g)) {
+  for (
+    const [, name] of source.matchAll(
+      /\b((?:TRUETICK|WEBHOOK|CRON|WHATSAPP|TWILIO|PUBLIC|PROCESS|HEALTH|ALERT)_[A-Z_]+)\b/g,
+    )
+  ) {
     equal(example.includes(`\n${name}=`), true, `${name} is missing in .env.example`);
   }
 });

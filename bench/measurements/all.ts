@@ -9,6 +9,7 @@ import { queues } from "./queues.ts";
 import { readThenWrite } from "./read_then_write.ts";
 import { receiptBatches } from "./receipt_batches.ts";
 import { receiptHistory } from "./receipt_history.ts";
+import { reports } from "./reports.ts";
 import { webhook } from "./webhook.ts";
 
 /** Everything that `deno task bench` measures, in this order; last what leaves millions of rows behind. */
@@ -22,6 +23,7 @@ export const measurements: readonly Measurement[] = [
   contacts,
   readThenWrite,
   audits,
+  reports,
   receiptHistory,
   history,
 ];

@@ -10,7 +10,7 @@ export interface Options {
 }
 
 const LOCAL = "postgresql://postgres:postgres@127.0.0.1:54322/postgres";
-const SOURCES = ["send_callback", "receipt", "inbound", "sms_delivery"];
+const SOURCES = ["send_callback", "receipt", "inbound", "sms_delivery", "signal"];
 
 /** Reads the command line; prints help or what is wrong, and exits, where that is called for. */
 export function parseOptions(args: readonly string[]): Options {

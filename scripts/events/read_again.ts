@@ -1,6 +1,7 @@
 import type { Json } from "../../supabase/functions/_shared/database.types.ts";
 import type { EventSource } from "../../supabase/functions/_shared/event_source.ts";
 import { isObject } from "../../supabase/functions/_shared/is_object.ts";
+import { isSenderSignal } from "../../supabase/functions/_shared/is_sender_signal.ts";
 import type { ParsedEvent } from "../../supabase/functions/_shared/parsed_event.ts";
 import { parseSmsReport } from "../../supabase/functions/sms-delivery-webhook/parse_sms_report.ts";
 import { parseTwilioMessage } from "../../supabase/functions/sms-delivery-webhook/twilio/parse_twilio_message.ts";
@@ -13,7 +14,7 @@ import { parseMetaPreference } from "../../supabase/functions/whatsapp-read-rece
 import { parseMetaStatus } from "../../supabase/functions/whatsapp-read-receipt-webhook/meta/parse_meta_status.ts";
 import { readMetaPost } from "../../supabase/functions/whatsapp-read-receipt-webhook/meta/read_meta_post.ts";
 import { parseReceipt } from "../../supabase/functions/whatsapp-read-receipt-webhook/parse_receipt.ts";
-import { parseSendCallback } from "../../supabase/functions/whatsapp-send-callback/parse_send_callback.ts";
+import { parseGatewayEvent } from "../../supabase/functions/whatsapp-send-callback/parse_gateway_event.ts";
 
 /** Events for the database, of one source. */
 export interface Reading {
@@ -35,16 +36,28 @@ export function readAgain(source: string, payload: unknown): readonly Reading[] 
   const original = isObject(payload) && payload.event === "malformed" ? payload.payload : payload;
   switch (source) {
     case "send_callback":
-      return reading(source, parseSendCallback(original));
+      return readGatewayEvent(original);
     case "receipt":
       return readReceipt(original);
     case "sms_delivery":
       return reading(source, readSmsReport(original));
     case "inbound":
       return readInbound(original);
+    case "signal":
+      return readSignal(original);
     default:
       return [];
   }
+}
+
+function readGatewayEvent(original: unknown): readonly Reading[] {
+  const parsed = parseGatewayEvent(original);
+  return reading(parsed.ok && isSenderSignal(parsed.event) ? "signal" : "send_callback", parsed);
+}
+
+function readSignal(original: unknown): readonly Reading[] {
+  const post = metaPost(original);
+  return post === undefined ? readGatewayEvent(original) : readPost(post);
 }
 
 function readReceipt(original: unknown): readonly Reading[] {
@@ -109,6 +122,7 @@ function readPost(post: Fields): readonly Reading[] {
   const readings: readonly Reading[] = [
     { source: "receipt", events: read.value.receipts },
     { source: "inbound", events: read.value.messages },
+    { source: "signal", events: read.value.signals },
   ];
   return readings.filter(({ events }) => events.length > 0);
 }

@@ -8,7 +8,7 @@ import { storable } from "../../supabase/functions/_shared/storable.ts";
 import { readMetaPost } from "../../supabase/functions/whatsapp-read-receipt-webhook/meta/read_meta_post.ts";
 import { readAgain } from "./read_again.ts";
 
-const SOURCES = ["send_callback", "receipt", "inbound", "sms_delivery"] as const;
+const SOURCES = ["send_callback", "receipt", "inbound", "sms_delivery", "signal"] as const;
 
 const metadata = { display_phone_number: "15550001111", phone_number_id: "106540352242922" };
 const contacts = [{ wa_id: "919870000001", profile: { name: "Asha" } }];
@@ -115,6 +115,40 @@ Deno.test("a message or preference that was read but not taken reads once more f
     source: "inbound",
     events: [{ ...changed, value: "stop", category: "marketing_messages", timestamp: 1_790_000_000 }],
   }]);
+});
+
+Deno.test("what Meta said of an account before anybody knew what it means reads as a signal", () => {
+  const value = { event: "DISABLED_UPDATE", ban_info: { waba_ban_state: "DISABLE" } };
+  const signal = {
+    event: "sender_restricted",
+    cause: "ban",
+    reason: "Meta: DISABLED_UPDATE, DISABLE",
+    accountId: "102",
+    displayPhoneNumber: null,
+    timestamp: 1_790_000_000,
+    payload: { field: "account_update", entry: "102", value },
+  };
+  const kept = { event: "meta account_update", entry: "102", time: 1_790_000_000, value };
+  assert.deepEqual(readAgain("receipt", kept), [{ source: "signal", events: [signal] }]);
+  assert.deepEqual(readAgain("signal", malformed({ entry: [{ id: "102", changes: [] }] })), []);
+  const [unnamed] = readAgain("signal", malformed({ field: "account_update", value }));
+  assert.match(JSON.stringify(unnamed?.events), /"event":"malformed"/);
+});
+
+Deno.test("what a gateway said of a session before anybody knew what it means reads as a signal", () => {
+  const kept = { event: "session_restricted", sessionId: "wa_1", reason: "463", timestamp: 1_790_000_000 };
+  for (const source of ["send_callback", "signal"]) {
+    assert.deepEqual(readAgain(source, malformed(kept)), [{
+      source: "signal",
+      events: [{
+        event: "sender_restricted",
+        cause: "restriction",
+        sessionId: "wa_1",
+        reason: "the gateway reported session_restricted: 463",
+        timestamp: 1_790_000_000,
+      }],
+    }]);
+  }
 });
 
 Deno.test("a form of Twilio's reads as it would have come", () => {

@@ -62,6 +62,7 @@ function bundle(source: string, payload: unknown): readonly Reading[] {
     case "receipt":
     case "inbound":
     case "sms_delivery":
+    case "signal":
       return events.map((event) => ({ source, events: [event] }));
     default:
       return [];
@@ -79,6 +80,7 @@ async function usefulOf(transaction: Transaction, read: readonly ReadEvent[]): P
     from jsonb_to_recordset(${transaction.json(events)}) as n (id text, source text, event jsonb)
     where case n.source
       when 'send_callback' then private.is_send_callback(n.event)
+      when 'signal' then private.is_sender_signal(n.event)
       when 'inbound' then private.is_chat_message(n.event) or private.is_preference(n.event)
       else private.is_receipt(n.event)
     end

@@ -68,6 +68,8 @@ async function record(transaction: Transaction, { source, events }: Reading): Pr
     switch (source) {
       case "send_callback":
         return transaction<{ answer: Json }[]>`select public.record_send_callback(${batch}) as answer`;
+      case "signal":
+        return transaction<{ answer: Json }[]>`select public.record_sender_signals(${batch}) as answer`;
       case "inbound":
         return transaction<{ answer: Json }[]>`select public.record_inbound_messages(${batch}) as answer`;
       case "receipt":

@@ -22,10 +22,10 @@ as $$
     where c.relnamespace = 'public'::regnamespace
         and c.relkind in ('r', 'p', 'v', 'm', 'f')
         and c.relname in (
-            'campaign_counters', 'chat_messages', 'consent_keywords', 'conversations', 'counter_discrepancies', 'duplicate_sends', 'gateway_sessions',
-            'message_rates', 'message_receipts', 'notification_campaign_groups', 'notification_campaign_recipients',
-            'notification_campaign_stats', 'notification_campaigns', 'opt_outs', 'organization_members', 'organizations',
-            'send_attempts', 'send_queue'
+            'campaign_counters', 'chat_messages', 'consent_keywords', 'conversations', 'counter_discrepancies', 'duplicate_sends',
+            'gateway_sessions', 'message_rates', 'message_receipts', 'notification_campaign_groups',
+            'notification_campaign_recipients', 'notification_campaign_stats', 'notification_campaigns', 'opt_outs',
+            'organization_members', 'organizations', 'send_attempts', 'send_queue'
         )
     union all
     select 'type', t.oid::regtype::text
@@ -33,20 +33,24 @@ as $$
     where t.typnamespace = 'public'::regnamespace
         and t.typtype in ('e', 'd')
         and t.typname in (
-            'attempt_outcome', 'campaign_channel', 'campaign_status', 'consent_action', 'failure_class', 'message_direction',
-            'organization_role', 'recipient_status', 'session_status', 'transient_error_policy', 'unconfirmed_policy'
+            'attempt_outcome', 'campaign_channel', 'campaign_status', 'consent_action', 'failure_class',
+            'message_direction', 'organization_role', 'recipient_status', 'session_status', 'transient_error_policy',
+            'unconfirmed_policy'
         )
     union all
     select 'function', p.oid::regprocedure::text
     from pg_catalog.pg_proc p
     where p.pronamespace = 'public'::regnamespace
         and p.proname in (
-            'audit_campaign_counters', 'audit_changed_campaigns', 'cancel_campaign', 'claim_recipients', 'claim_silent_messages', 'claim_stale_attempts',
-            'confirm_recipient', 'finalize_campaigns', 'fold_campaign_counters', 'increment_delivered_count',
-            'journal_webhook_event', 'pause_campaign', 'record_inbound_messages', 'record_receipts',
-            'record_receipts_with_verdicts', 'record_send_callback', 'record_send_results', 'record_whatsapp_events',
-            'recover_stale_recipients', 'repair_campaign_counters', 'replay_webhook_events', 'resume_campaign',
-            'retry_failed_recipients', 'schedule_processor', 'start_campaign', 'start_due_campaigns', 'sweep_webhook_events'
+            'add_recipients', 'audit_campaign_counters', 'audit_changed_campaigns', 'campaign_costs', 'campaign_report',
+            'campaign_report_csv', 'cancel_campaign', 'check_alarms', 'claim_recipients', 'claim_silent_messages', 'claim_stale_attempts',
+            'confirm_recipient', 'continue_steering', 'failure_summary', 'finalize_campaigns', 'fold_campaign_counters',
+            'health_snapshot', 'increment_delivered_count', 'journal_webhook_event', 'milliseconds_until_next_send',
+            'pause_campaign', 'record_alarms_posted', 'record_gateway_events', 'record_inbound_messages',
+            'record_receipts', 'record_receipts_with_verdicts', 'record_send_callback', 'record_send_results',
+            'record_sender_signals', 'record_whatsapp_events', 'recover_stale_recipients', 'repair_campaign_counters',
+            'replay_webhook_events', 'resume_campaign', 'retry_failed_recipients', 'schedule_campaign',
+            'schedule_processor', 'start_campaign', 'start_due_campaigns', 'sweep_webhook_events'
         )
     order by 1, 2
 $$;

@@ -57,7 +57,7 @@ create table public.organizations (
     -- refused with its name, where Postgres does not know it
     constraint time_zone_is_known check (timezone(time_zone, timestamptz 'epoch') is not null),
     constraint quiet_hours_have_both_ends check ((quiet_from is null) = (quiet_until is null)),
-    constraint quiet_hours_leave_time_to_send check (quiet_from <> quiet_until)
+    constraint quiet_from_differs_from_quiet_until check (quiet_from <> quiet_until)
 );
 comment on table public.organizations is 'A tenant. Everything else belongs to exactly one organization.';
 

@@ -116,7 +116,7 @@ create table public.gateway_sessions (
     -- not by a person: the provider said so, or too many messages failed
     is_stopped_automatically boolean not null default false,
     -- failures before this are forgiven
-    active_since timestamptz not null default now(),
+    activated_at timestamptz not null default now(),
     -- attempts in any sixty seconds; null is no limit
     messages_per_minute integer,
     -- attempts in any 24 hours; null is no limit
@@ -129,6 +129,8 @@ create table public.gateway_sessions (
     max_failure_percent integer default 90,
     -- the provider's account that it belongs to, where that speaks for all its senders: Meta's WhatsApp Business Account id
     account_id text,
+    -- the number as the provider shows it, where the id is another, in any spelling: some signals name nothing else
+    phone_number text,
     name text not null default '',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
@@ -138,7 +140,7 @@ create table public.gateway_sessions (
     constraint daily_limit_is_positive check (daily_limit > 0),
     constraint warm_up_first_day_is_positive check (warm_up_first_day > 0),
     constraint warm_up_days_is_positive check (warm_up_days > 0),
-    constraint warm_up_leads_to_a_daily_limit check (warm_up_first_day is null or warm_up_first_day <= daily_limit),
+    constraint warm_up_first_day_is_within_daily_limit check (warm_up_first_day is null or coalesce(warm_up_first_day <= daily_limit, false)),
     constraint max_failure_percent_is_a_percentage check (max_failure_percent between 1 and 100),
     constraint gateway_is_not_blank check (gateway ~ '\S'),
     constraint id_is_not_blank check (id ~ '\S')
@@ -149,11 +151,15 @@ comment on table public.gateway_sessions is
 comment on column public.gateway_sessions.gateway is
     'Null: sms for text messages, vps for groups and for ids like wa_xxx, cloud-api for contacts and for phone number ids.';
 create index gateway_sessions_account on public.gateway_sessions (account_id) where account_id is not null;
+create index gateway_sessions_phone_number on public.gateway_sessions (private.address_of(phone_number)) where phone_number is not null;
 
 create table private.session_states (
     session_id text primary key,
-    -- nothing goes through it before: its pace, or a Retry-After
+    -- whose turn comes next, has it then: its pace, or a limit that is reached
     next_send_at timestamptz not null default '-infinity',
+    -- nothing goes through it before: a Retry-After, and what it came with
+    hold_expires_at timestamptz,
+    hold_reason text,
     last_claimed_at timestamptz,
     -- the last callback or receipt that came through it, to ten seconds
     last_heard_at timestamptz
@@ -324,7 +330,7 @@ begin
         new.status_reason := null;
         new.is_stopped_automatically := false;
         if tg_op = 'UPDATE' and old.status <> 'active' then
-            new.active_since := now();
+            new.activated_at := now();
         end if;
     end if;
     new.updated_at := now();
@@ -438,7 +444,7 @@ revoke all on public.gateway_sessions from anon, authenticated;
 grant select, delete on public.gateway_sessions to authenticated;
 grant insert (
     id, organization_id, channel, gateway, status, status_reason, messages_per_minute, daily_limit, warm_up_first_day, warm_up_days,
-    warm_up_started_at, max_failure_percent, account_id, name
+    warm_up_started_at, max_failure_percent, account_id, phone_number, name
 ) on public.gateway_sessions to authenticated;
 grant update (
     status, status_reason, messages_per_minute, daily_limit, warm_up_first_day, warm_up_days, warm_up_started_at, max_failure_percent,

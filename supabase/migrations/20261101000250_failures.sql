@@ -181,6 +181,41 @@ create table private.held_senders (
 comment on table private.held_senders is
     'Senders of the whole installation, which belong to no organization and so have no row to pause: nothing goes through one until expires_at, then it is tried again.';
 
+create function private.fails_too_often(p_session_id text)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+begin
+    return exists (
+        select 1
+        from public.gateway_sessions g
+        where g.id = p_session_id
+            and g.status = 'active'
+            and g.max_failure_percent <= (
+                select count(*)
+                from (
+                    select a.outcome, a.failure_class
+                    from public.send_attempts a
+                    where a.session_id = g.id and a.claimed_at > g.activated_at
+                    order by a.claimed_at desc
+                    limit 100
+                ) as l
+                -- what the sender, its gateway or its list is to blame for
+                where l.outcome in ('deferred', 'failed')
+                    and l.failure_class in ('invalid_recipient', 'sender_restricted', 'auth', 'provider_error', 'unknown')
+            )
+    );
+end
+$$;
+revoke all on function private.fails_too_often(text) from public, anon, authenticated;
+grant execute on function private.fails_too_often(text) to service_role;
+comment on function private.fails_too_often(text) is
+    'Whether max_failure_percent of a sender''s last 100 attempts have failed since it was last made active; reads 100 index entries.';
+
 create function private.act_on_failure()
 returns trigger
 language plpgsql
@@ -218,13 +253,22 @@ begin
             values (v_session_id, format('%s, code %s: %s', new.failure_class, new.error_code, new.error_message))
             on conflict (session_id) do update set reason = excluded.reason, expires_at = excluded.expires_at;
         end if;
+    elsif private.fails_too_often(v_session_id) then
+        update public.gateway_sessions g
+        set status = 'paused',
+            status_reason = format(
+                '%s of its last 100 messages failed, the last one with %s, code %s: %s', g.max_failure_percent, new.failure_class,
+                coalesce(new.error_code, 'none'), new.error_message
+            ),
+            is_stopped_automatically = true
+        where g.id = v_session_id and g.organization_id = v_organization_id and g.status = 'active';
     end if;
     return null;
 end
 $$;
 revoke all on function private.act_on_failure() from public, anon, authenticated;
 comment on function private.act_on_failure() is
-    'After a recipient''s failure got a class: an opt-out is noted, a sender that is restricted or not let in is paused with the reason. Whoever wrote it.';
+    'After a recipient''s failure got a class: an opt-out is noted; a sender that is restricted or not let in, or that fails too often, is paused with the reason. Whoever wrote it.';
 -- at commit: senders are locked after everything else
 create constraint trigger act_on_failure after update of failure_class on public.notification_campaign_recipients
     deferrable initially deferred

@@ -2,7 +2,7 @@
 -- what could not be digested. A receipt enters in record_receipts, becomes a row keyed by (message id, reader), and a
 -- trigger turns changed rows into the counts of their recipient. It is counted there and nowhere else.
 --
--- Locks are taken in this order everywhere: message ids, receipts, recipients, campaigns, senders; in each of them by key.
+-- Locks are taken in this order everywhere: message ids, receipts, recipients, campaigns, session states, senders; in each of them by key.
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- tables
@@ -91,11 +91,11 @@ create table private.webhook_events (
     last_seen_at timestamptz not null default now(),
     replayed_at timestamptz,
     unique (source, payload_hash),
-    constraint source_is_known check (source in ('send_callback', 'receipt', 'inbound', 'sms_delivery')),
+    constraint source_is_known check (source in ('send_callback', 'receipt', 'inbound', 'sms_delivery', 'signal')),
     constraint seen_count_is_positive check (seen_count > 0)
 );
 comment on table private.webhook_events is
-    'Authentic events that could not be applied: unmatched, malformed, of an unknown kind, or in conflict with what is known. '
+    'Authentic events that could not be applied: unmatched, malformed, of an unknown kind, or in conflict with what is known; and every signal about a sender. '
     'Kept once each and without secrets; replay_webhook_events tries the unmatched again, sweep_webhook_events forgets them in the end.';
 create index webhook_events_to_replay on private.webhook_events (id) where replayed_at is null and reason in ('unmatched', 'error');
 create index webhook_events_seen on private.webhook_events (last_seen_at);
@@ -198,7 +198,7 @@ $$;
 revoke all on function private.journal_webhook_events(text, text, jsonb[]) from public, anon, authenticated;
 grant execute on function private.journal_webhook_events(text, text, jsonb[]) to service_role;
 comment on function private.journal_webhook_events(text, text, jsonb[]) is
-    'Keeps authentic events that could not be applied, each once. p_source: send_callback, receipt, inbound or sms_delivery; p_reason: one word.';
+    'Keeps authentic events that could not be applied, each once. p_source: send_callback, receipt, inbound, sms_delivery or signal; p_reason: one word.';
 
 create function public.journal_webhook_event(p_source text, p_reason text, p_payload jsonb)
 returns void
@@ -210,7 +210,7 @@ $$;
 revoke all on function public.journal_webhook_event(text, text, jsonb) from public, anon, authenticated;
 grant execute on function public.journal_webhook_event(text, text, jsonb) to service_role;
 comment on function public.journal_webhook_event(text, text, jsonb) is
-    'Keeps an authentic event that could not be applied. p_source: send_callback, receipt, inbound or sms_delivery; p_reason: one word. Caller: the webhooks.';
+    'Keeps an authentic event that could not be applied. p_source: send_callback, receipt, inbound, sms_delivery or signal; p_reason: one word. Caller: the webhooks.';
 
 create function private.journal_undigested(p_source text, p_events jsonb[])
 returns integer
@@ -224,7 +224,7 @@ begin
             n.event,
             case when n.event ->> 'event' in (
                     'malformed', 'message_sent', 'message_failed', 'message_delivered', 'message_read', 'message_played',
-                    'message_received'
+                    'message_received', 'sender_restricted', 'sender_restored', 'sender_limited'
                 )
                 then 'malformed'
                 else 'unknown_event'
@@ -339,7 +339,13 @@ as $$
         count(distinct m.reader) filter (where private.is_delivered(m.reader, m.delivered_at, m.failed_at))::integer,
         count(distinct m.reader) filter (where private.is_read(m.reader, m.read_at, m.failed_at))::integer
     from private.message_ids i
-    join public.message_receipts m on m.message_id = i.message_id
+    -- message by message: without statistics the planner would rather read all receipts once
+    cross join lateral (
+        select r.reader, r.delivered_at, r.read_at, r.failed_at
+        from public.message_receipts r
+        where r.message_id = i.message_id
+        offset 0
+    ) as m
     where i.recipient_id = p_recipient_id and m.reader <> ''
 $$;
 revoke all on function private.identified_people(uuid) from public, anon, authenticated;
@@ -1239,6 +1245,8 @@ begin
         from written n
     ) as w;
 
+    -- senders are locked last, and nobody waits for one here
+    perform private.note_heard(array(select distinct f.session_id from unnest(v_facts) f where f.session_id is not null));
     -- keeps what readers have to sum short even where nothing else folds
     if random() < 0.01 then
         perform public.fold_campaign_counters();

@@ -258,10 +258,10 @@ begin
             error_message = coalesce(k.error_message, a.error_message),
             failure_class = coalesce(k.failure_class, a.failure_class),
             next_poll_at = case
-                when k.outcome <> 'sent' then a.next_poll_at
                 when k.poll_after is not null then now() + k.poll_after
                 -- proved by something else than the answer to the send, which was lost
-                when k.channel = 'sms' then coalesce(a.next_poll_at, k.lease_expires_at, now() + interval '10 minutes')
+                when k.outcome = 'sent' and k.channel = 'sms' then coalesce(a.next_poll_at, k.lease_expires_at, now() + interval '10 minutes')
+                else a.next_poll_at
             end,
             accepted_at = case when k.outcome in ('accepted', 'sent') then coalesce(a.accepted_at, now()) else a.accepted_at end,
             finished_at = case when k.outcome in ('deferred', 'skipped', 'failed', 'sent') then coalesce(a.finished_at, now()) else a.finished_at end
@@ -379,6 +379,7 @@ begin
             from public.notification_campaigns d
             where d.status = 'scheduled'
                 and d.scheduled_at <= now()
+                and d.content <> '{}'
                 -- an empty campaign waits for its recipients
                 and exists (select 1 from public.notification_campaign_recipients r where r.campaign_id = d.id)
             order by d.id
@@ -391,11 +392,196 @@ end
 $$;
 revoke all on function public.start_due_campaigns() from public, anon, authenticated;
 grant execute on function public.start_due_campaigns() to service_role;
-comment on function public.start_due_campaigns() is 'Starts scheduled campaigns whose time has come and that have recipients; answers how many. Caller: process-notification-campaigns.';
+comment on function public.start_due_campaigns() is 'Starts scheduled campaigns whose time has come and that have content and recipients; answers how many. Caller: process-notification-campaigns.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- pacing
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create function private.daily_allowance(
+    p_daily_limit integer, p_warm_up_first_day integer, p_warm_up_days integer, p_warm_up_started_at timestamptz, p_at timestamptz
+)
+returns integer
+language sql
+immutable
+return case
+    when p_warm_up_first_day is null then p_daily_limit
+    -- the same factor every day: 20, 29, 43, 63 …
+    else floor(p_warm_up_first_day * power(
+        p_daily_limit::double precision / p_warm_up_first_day,
+        least(greatest(floor(extract(epoch from p_at - p_warm_up_started_at)::double precision / 86400), 0) / p_warm_up_days, 1)
+    ) + 0.000001)::integer
+end;
+revoke all on function private.daily_allowance(integer, integer, integer, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.daily_allowance(integer, integer, integer, timestamptz, timestamptz) to service_role;
+comment on function private.daily_allowance(integer, integer, integer, timestamptz, timestamptz) is
+    'Attempts that a sender may make in any 24 hours: daily_limit, or what its warm-up allows on this day; null is no limit.';
+
+create function private.is_quiet_time(p_time_zone text, p_quiet_from time, p_quiet_until time, p_at timestamptz)
+returns boolean
+language sql
+immutable
+return coalesce(
+    case
+        when p_quiet_from < p_quiet_until
+            then timezone(p_time_zone, p_at)::time >= p_quiet_from and timezone(p_time_zone, p_at)::time < p_quiet_until
+        -- over midnight
+        else timezone(p_time_zone, p_at)::time >= p_quiet_from or timezone(p_time_zone, p_at)::time < p_quiet_until
+    end,
+    false
+);
+revoke all on function private.is_quiet_time(text, time, time, timestamptz) from public, anon, authenticated;
+grant execute on function private.is_quiet_time(text, time, time, timestamptz) to service_role;
+comment on function private.is_quiet_time(text, time, time, timestamptz) is
+    'Whether an organization''s clock is within its quiet hours; never, where it has none. On the nights the clock is changed, by what it shows.';
+
+create function private.pace_gap(p_messages_per_minute integer)
+returns interval
+language sql
+volatile
+-- 5 to 15 % more than the limit allows: no two gaps alike, as between people; and a minute's worth of them is 63 seconds, which leaves a
+-- send room to start 2.5 s late without a minute anywhere that has one too many
+return interval '1 minute' / p_messages_per_minute * (1.05 + random() / 10);
+revoke all on function private.pace_gap(integer) from public, anon, authenticated;
+grant execute on function private.pace_gap(integer) to service_role;
+comment on function private.pace_gap(integer) is 'The time from one message to the next through a sender that has a limit.';
+
+create unlogged table private.recipient_paces (
+    session_id text collate "C" not null,
+    address text collate "C" not null,
+    next_send_at timestamptz not null,
+    primary key (session_id, address)
+)
+with (fillfactor = 70);
+comment on table private.recipient_paces is
+    'To whom a sender has just sent, where its provider wants messages to one recipient spaced. Worth seconds: not logged, and swept by the claims themselves.';
+create index recipient_paces_next_send on private.recipient_paces (next_send_at);
+
+alter table private.recipient_paces enable row level security;
+revoke all on private.recipient_paces from public, anon, authenticated;
+grant all on private.recipient_paces to service_role;
+
+create function private.hold_senders(p_outcomes private.send_outcome[])
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    if not exists (select 1 from unnest(p_outcomes) o where o.outcome = 'deferred' and o.retry_after > interval '0') then
+        return;
+    end if;
+    insert into private.session_states as s (session_id, hold_expires_at, hold_reason)
+    select
+        a.session_id,
+        -- an hour at most: then it is tried, and may be said again
+        max(now() + least(o.retry_after, interval '1 hour')),
+        max(format('Retry-After, with code %s: %s', o.error_code, o.error_message))
+    from unnest(p_outcomes) o
+    join public.send_attempts a on a.id = o.attempt_id
+    where o.outcome = 'deferred'
+        and o.retry_after > interval '0'
+        and a.session_id is not null
+        -- too many to one recipient: the others need not wait
+        and o.error_code is distinct from '131056'
+    group by a.session_id
+    order by a.session_id
+    on conflict (session_id) do update set
+        hold_expires_at = greatest(s.hold_expires_at, excluded.hold_expires_at),
+        hold_reason = excluded.hold_reason;
+end
+$$;
+revoke all on function private.hold_senders(private.send_outcome[]) from public, anon, authenticated;
+grant execute on function private.hold_senders(private.send_outcome[]) to service_role;
+comment on function private.hold_senders(private.send_outcome[]) is
+    'Retry-After is said to a sender, not to a message: nothing goes through it until then. Locks session states, after recipients and campaigns.';
+
+create function private.note_heard(p_session_ids text[])
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    update private.session_states s
+    set last_heard_at = now()
+    where s.session_id = any (array(
+        select h.session_id
+        from private.session_states h
+        where h.session_id = any (p_session_ids) and coalesce(h.last_heard_at < now() - interval '10 seconds', true)
+        -- whoever has it notes as much, or is claiming; nobody waits for it
+        for no key update skip locked
+    ));
+end
+$$;
+revoke all on function private.note_heard(text[]) from public, anon, authenticated;
+grant execute on function private.note_heard(text[]) to service_role;
+comment on function private.note_heard(text[]) is 'Notes, every ten seconds at most, that senders report back. Those that never sent are not kept.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- claiming
 -- ---------------------------------------------------------------------------------------------------------------------
+
+create type private.sender as (
+    session_id text,
+    gateway text,
+    messages_per_minute integer,
+    -- in any 24 hours, the warm-up considered
+    daily_allowance integer
+);
+
+create function private.possible_senders(
+    p_organization_id uuid, p_channel public.campaign_channel, p_session_id text, p_default_senders jsonb
+)
+returns setof private.sender
+language sql
+stable
+-- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
+begin atomic
+    select
+        g.id, w.gateway, g.messages_per_minute,
+        private.daily_allowance(g.daily_limit, g.warm_up_first_day, g.warm_up_days, g.warm_up_started_at, now())
+    from public.gateway_sessions g
+    cross join lateral private.session_gateway(g.gateway, g.channel, g.id, p_channel) as w (gateway)
+    where g.organization_id = p_organization_id
+        and (g.id = p_session_id or (p_session_id is null and w.gateway = private.channel_gateway(p_channel)))
+        and g.status = 'active'
+        and (g.channel = 'sms') = (p_channel = 'sms')
+    union all
+    -- the sender of the whole installation, for organizations that have none of their own
+    select d.value, d.key, null, null
+    from jsonb_each_text(p_default_senders) d
+    where p_session_id is null
+        and d.key = private.channel_gateway(p_channel)
+        and not exists (select 1 from private.held_senders h where h.session_id = d.value and h.expires_at > now())
+        and not exists (
+            select 1
+            from public.gateway_sessions g
+            where g.id = d.value
+                or (
+                    g.organization_id = p_organization_id
+                    and (g.channel = 'sms') = (p_channel = 'sms')
+                    and private.session_gateway(g.gateway, g.channel, g.id, p_channel) = d.key
+                )
+        );
+end;
+revoke all on function private.possible_senders(uuid, public.campaign_channel, text, jsonb) from public, anon, authenticated;
+grant execute on function private.possible_senders(uuid, public.campaign_channel, text, jsonb) to service_role;
+comment on function private.possible_senders(uuid, public.campaign_channel, text, jsonb) is
+    'The active senders through which a campaign may go: the one it names, else its organization''s of the channel''s own gateway, else the default sender of the installation.';
+
+create function private.has_due_recipients(p_campaign_id uuid)
+returns boolean
+language sql
+stable
+return exists (
+    select 1
+    from public.notification_campaign_recipients r
+    where r.campaign_id = p_campaign_id and r.status = 'pending' and r.next_attempt_at <= now()
+);
+revoke all on function private.has_due_recipients(uuid) from public, anon, authenticated;
+grant execute on function private.has_due_recipients(uuid) to service_role;
+comment on function private.has_due_recipients(uuid) is 'Whether a campaign has something to send now: an index probe.';
 
 create type private.send_source as (
     campaign_id uuid,
@@ -403,8 +589,13 @@ create type private.send_source as (
     channel public.campaign_channel,
     gateway text,
     session_id text,
-    -- how many its session may still send within the minute; null is no limit
-    allowance integer
+    messages_per_minute integer,
+    daily_allowance integer,
+    -- how many its session may still send; null is no limit
+    allowance integer,
+    -- where the last round ended
+    after_at timestamptz,
+    after_id uuid
 );
 
 create type private.picked_recipient as (
@@ -413,80 +604,48 @@ create type private.picked_recipient as (
     organization_id uuid,
     channel public.campaign_channel,
     gateway text,
-    session_id text
+    session_id text,
+    next_attempt_at timestamptz
 );
 
-create function private.send_sources(p_exclude_sessions text[], p_gateways text[], p_default_senders jsonb)
-returns private.send_source[]
+create type private.send_turn as (
+    recipient_id uuid,
+    channel public.campaign_channel,
+    gateway text,
+    session_id text,
+    -- from now; and from it to the next of its sender: null where the sender has no pace
+    send_after interval,
+    gap interval
+);
+
+create type private.session_allowance as (
+    session_id text,
+    messages_per_minute integer,
+    -- attempts that it may still make, by its limits
+    allowance integer,
+    -- when the limit that is reached lets the next one through; null where none is
+    full_until timestamptz,
+    -- when its pace lets the next one through
+    next_send_at timestamptz
+);
+
+create function private.session_allowances(p_sources private.send_source[])
+returns private.session_allowance[]
 language plpgsql
 set search_path = ''
 set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 declare
-    v_sources private.send_source[];
-    v_limited text[];
+    v_limited text[] := array(
+        select distinct s.session_id
+        from unnest(p_sources) s
+        where s.messages_per_minute is not null or s.daily_allowance is not null
+    );
     v_held text[];
 begin
-    v_sources := array(
-        select (c.id, c.organization_id, c.channel, s.gateway, s.id, s.messages_per_minute)::private.send_source
-        from public.notification_campaigns c
-        cross join lateral (
-            select u.id, u.gateway, u.messages_per_minute
-            from (
-                select g.id, w.gateway, g.messages_per_minute
-                from public.gateway_sessions g
-                cross join lateral private.session_gateway(g.gateway, g.channel, g.id, c.channel) as w (gateway)
-                where g.organization_id = c.organization_id
-                    and case when c.session_id is null then w.gateway = private.channel_gateway(c.channel) else g.id = c.session_id end
-                    and g.status = 'active'
-                    and (g.channel = 'sms') = (c.channel = 'sms')
-                union all
-                -- the sender of the whole installation, for organizations that have none of their own
-                select d.value, d.key, null
-                from jsonb_each_text(p_default_senders) d
-                where c.session_id is null
-                    and d.key = private.channel_gateway(c.channel)
-                    and not exists (select 1 from private.held_senders h where h.session_id = d.value and h.expires_at > now())
-                    and not exists (
-                        select 1
-                        from public.gateway_sessions g
-                        where g.id = d.value
-                            or (
-                                g.organization_id = c.organization_id
-                                and (g.channel = 'sms') = (c.channel = 'sms')
-                                and private.session_gateway(g.gateway, g.channel, g.id, c.channel) = d.key
-                            )
-                    )
-            ) as u
-            where u.id <> all (p_exclude_sessions)
-                and (p_gateways is null or u.gateway = any (p_gateways))
-            -- where the campaign leaves the choice: whoever may still send most
-            order by
-                case when c.session_id is null then
-                    coalesce(
-                        u.messages_per_minute - (
-                            select count(*)
-                            from public.send_attempts a
-                            where a.session_id = u.id and a.claimed_at > now() - interval '1 minute'
-                        ),
-                        1000000
-                    )
-                end desc,
-                random()
-            limit 1
-        ) as s
-        where c.status = 'processing'
-            and exists (
-                select 1
-                from public.notification_campaign_recipients r
-                where r.campaign_id = c.id and r.status = 'pending' and r.next_attempt_at <= now()
-            )
-        -- shuffled: where there are more campaigns than places, luck is fair
-        order by random()
-    );
-    v_limited := array(select distinct s.session_id from unnest(v_sources) s where s.allowance is not null);
     if v_limited = '{}' then
-        return v_sources;
+        return '{}';
     end if;
     -- one claim at a time for a sender with a limit: whoever comes second leaves it to the first
     v_held := array(
@@ -495,33 +654,214 @@ begin
         -- not its row, which failures write after everything else
         where pg_try_advisory_xact_lock(hashtextextended('public.gateway_sessions ' || u.id, 0))
     );
+    -- a statement of its own: it sees what the claim before ours committed
     return array(
         select (
-            s.campaign_id, s.organization_id, s.channel, s.gateway, s.session_id,
-            s.allowance - (
-                select count(*)
+            k.session_id, k.messages_per_minute, least(k.messages_per_minute - m.used, k.daily_allowance - d.used),
+            greatest(
+                case when k.messages_per_minute <= m.used then m.oldest_at + interval '1 minute' end,
+                case when k.daily_allowance <= d.used then d.oldest_at + interval '1 day' end
+            ),
+            n.next_send_at
+        )::private.session_allowance
+        from (
+            select s.session_id, min(s.messages_per_minute) as messages_per_minute, min(s.daily_allowance) as daily_allowance
+            from unnest(p_sources) s
+            where s.session_id = any (v_held)
+            group by s.session_id
+        ) as k
+        left join private.session_states n on n.session_id = k.session_id
+        -- the newest ones, as many as the limit: it says what this costs, history does not
+        cross join lateral (
+            select count(*)::integer as used, min(t.claimed_at) as oldest_at
+            from (
+                select a.claimed_at
                 from public.send_attempts a
-                where a.session_id = s.session_id and a.claimed_at > now() - interval '1 minute'
-            )
-        )::private.send_source
-        from unnest(v_sources) with ordinality s
-        where s.allowance is null or s.session_id = any (v_held)
-        order by s.ordinality
+                where a.session_id = k.session_id and a.claimed_at > now() - interval '1 minute'
+                order by a.claimed_at desc
+                limit coalesce(k.messages_per_minute, 0)
+            ) as t
+        ) as m
+        cross join lateral (
+            select count(*)::integer as used, min(t.claimed_at) as oldest_at
+            from (
+                select a.claimed_at
+                from public.send_attempts a
+                where a.session_id = k.session_id and a.claimed_at > now() - interval '1 day'
+                order by a.claimed_at desc
+                limit coalesce(k.daily_allowance, 0)
+            ) as t
+        ) as d
     );
 end
 $$;
-revoke all on function private.send_sources(text[], text[], jsonb) from public, anon, authenticated;
-grant execute on function private.send_sources(text[], text[], jsonb) to service_role;
-comment on function private.send_sources(text[], text[], jsonb) is
-    'The processing campaigns that have something due, shuffled, with the sender each would use and what it may still send within the minute. Holds senders that have a limit. '
+revoke all on function private.session_allowances(private.send_source[]) from public, anon, authenticated;
+grant execute on function private.session_allowances(private.send_source[]) to service_role;
+comment on function private.session_allowances(private.send_source[]) is
+    'What the senders that have a limit may still send. Holds them until the end of the transaction; those that another claim holds are left out.';
+
+create function private.send_sources(p_exclude_sessions text[], p_gateways text[], p_default_senders jsonb, p_is_paced boolean)
+returns private.send_source[]
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    return array(
+        select (
+            c.id, c.organization_id, c.channel, s.gateway, s.session_id, s.messages_per_minute, s.daily_allowance, null, '-infinity',
+            '00000000-0000-0000-0000-000000000000'
+        )::private.send_source
+        from public.notification_campaigns c
+        join public.organizations o on o.id = c.organization_id
+        cross join lateral (
+            select u.session_id, u.gateway, u.messages_per_minute, u.daily_allowance
+            from private.possible_senders(c.organization_id, c.channel, c.session_id, p_default_senders) u
+            left join private.session_states n on n.session_id = u.session_id
+            where u.session_id <> all (p_exclude_sessions)
+                and (p_gateways is null or u.gateway = any (p_gateways))
+                and (not p_is_paced or coalesce(n.hold_expires_at <= now(), true))
+            -- where the campaign leaves the choice: whoever may send first, and of those, whoever may still send most
+            order by
+                case when c.session_id is null then greatest(n.next_send_at, now()) end,
+                case when c.session_id is null then
+                    coalesce(
+                        u.messages_per_minute - (
+                            select count(*)
+                            from public.send_attempts a
+                            where a.session_id = u.session_id and a.claimed_at > now() - interval '1 minute'
+                        ),
+                        1000000
+                    )
+                end desc,
+                random()
+            limit 1
+        ) as s
+        where c.status = 'processing'
+            and (c.ignores_quiet_hours or not private.is_quiet_time(o.time_zone, o.quiet_from, o.quiet_until, now()))
+            and private.has_due_recipients(c.id)
+        -- shuffled: where there are more campaigns than places, luck is fair
+        order by random()
+    );
+end
+$$;
+revoke all on function private.send_sources(text[], text[], jsonb, boolean) from public, anon, authenticated;
+grant execute on function private.send_sources(text[], text[], jsonb, boolean) to service_role;
+comment on function private.send_sources(text[], text[], jsonb, boolean) is
+    'The processing campaigns that have something due and are not in quiet hours, shuffled, with the sender each would use. '
     'A campaign that names no sender goes through its channel''s own gateway.';
+
+create function private.hold_spaced_recipients(p_picked private.picked_recipient[], p_pace_ahead interval)
+returns uuid[]
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+    -- Meta takes one message in six seconds from a number to a recipient, and refuses more with 131056
+    v_spacing constant interval := interval '6 seconds' + p_pace_ahead;
+    v_spaced private.picked_recipient[] := array(select p from unnest(p_picked) p where p.gateway = 'cloud-api');
+    v_first uuid[];
+    v_held uuid[];
+begin
+    if v_spaced = '{}' then
+        return '{}';
+    end if;
+    delete from private.recipient_paces w
+    where (w.session_id, w.address) in (
+        select o.session_id, o.address
+        from private.recipient_paces o
+        where o.next_send_at < now()
+        order by o.next_send_at
+        -- more than are added, so that all go in the end
+        limit 2 * cardinality(v_spaced)
+        for update skip locked
+    );
+    with wanted as (
+        select distinct on (p.session_id, r.address) p.recipient_id, p.session_id, r.address
+        from unnest(v_spaced) with ordinality p
+        join public.notification_campaign_recipients r on r.id = p.recipient_id
+        where r.address is not null
+        order by p.session_id, r.address, p.ordinality
+    ),
+    paced as (
+        insert into private.recipient_paces as w (session_id, address, next_send_at)
+        select n.session_id, n.address, now() + v_spacing
+        from wanted n
+        -- of two claims for the same person one waits here, and is told
+        order by n.session_id, n.address
+        on conflict (session_id, address) do update set next_send_at = excluded.next_send_at
+            where w.next_send_at <= now()
+        returning w.session_id, w.address
+    )
+    select array_agg(n.recipient_id)
+    into v_first
+    from wanted n
+    join paced k on k.session_id = n.session_id and k.address = n.address;
+
+    with held as (
+        update public.notification_campaign_recipients r
+        set next_attempt_at = greatest(w.next_send_at, now() + interval '1 second')
+        from unnest(v_spaced) p
+        join private.recipient_paces w on w.session_id = p.session_id
+        where r.id = p.recipient_id and w.address = r.address and p.recipient_id <> all (coalesce(v_first, '{}'))
+        returning r.id
+    )
+    select array_agg(h.id) into v_held from held h;
+    return coalesce(v_held, '{}');
+end
+$$;
+revoke all on function private.hold_spaced_recipients(private.picked_recipient[], interval) from public, anon, authenticated;
+grant execute on function private.hold_spaced_recipients(private.picked_recipient[], interval) to service_role;
+comment on function private.hold_spaced_recipients(private.picked_recipient[], interval) is
+    'Of picked recipients, those to whom the same sender has just sent, or is about to: they are due again when its provider takes the next message to them. Answers their ids.';
+
+create function private.note_claims(p_turns private.send_turn[], p_allowances private.session_allowance[])
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    insert into private.session_states as s (session_id, last_claimed_at, next_send_at)
+    select u.session_id, case when t.session_id is not null then now() end, coalesce(greatest(t.next_send_at, a.full_until), '-infinity')
+    from (
+        select t.session_id from unnest(p_turns) t
+        union
+        select a.session_id from unnest(p_allowances) a where a.full_until is not null
+    ) as u
+    left join (
+        select t.session_id, max(now() + t.send_after + t.gap) as next_send_at
+        from unnest(p_turns) t
+        group by t.session_id
+    ) as t on t.session_id = u.session_id
+    left join unnest(p_allowances) a on a.session_id = u.session_id
+    left join private.session_states n on n.session_id = u.session_id
+    -- of a sender without limits every second will do, and claims that run at once do not wait for one another
+    where case
+        when a.session_id is not null then true
+        when n.last_claimed_at > now() - interval '1 second' then false
+        else pg_try_advisory_xact_lock(hashtextextended('private.session_states ' || u.session_id, 0))
+    end
+    order by u.session_id
+    on conflict (session_id) do update set
+        last_claimed_at = greatest(s.last_claimed_at, excluded.last_claimed_at),
+        next_send_at = greatest(s.next_send_at, excluded.next_send_at);
+end
+$$;
+revoke all on function private.note_claims(private.send_turn[], private.session_allowance[]) from public, anon, authenticated;
+grant execute on function private.note_claims(private.send_turn[], private.session_allowance[]) to service_role;
+comment on function private.note_claims(private.send_turn[], private.session_allowance[]) is
+    'Notes that senders have been claimed for, and when the turn of their next message comes. Locks session states, after recipients and campaigns.';
 
 create function public.claim_recipients(
     p_limit integer default 50,
     p_lease interval default null,
     p_exclude_sessions text[] default '{}',
     p_gateways text[] default null,
-    p_default_senders jsonb default '{}'
+    p_default_senders jsonb default '{}',
+    p_pace_ahead interval default null
 )
 returns table (
     client_message_id uuid,
@@ -533,7 +873,8 @@ returns table (
     recipient text,
     content jsonb,
     variables jsonb,
-    attempt_number integer
+    attempt_number integer,
+    send_after_ms integer
 )
 language plpgsql
 set search_path = ''
@@ -544,10 +885,15 @@ set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_sources private.send_source[] := private.send_sources(p_exclude_sessions, p_gateways, p_default_senders);
+    v_sources private.send_source[] := private.send_sources(
+        p_exclude_sessions, p_gateways, p_default_senders, p_pace_ahead is not null
+    );
+    v_allowances private.session_allowance[] := private.session_allowances(v_sources);
     v_round private.send_source[];
-    v_picked private.picked_recipient[];
-    v_settled uuid[];
+    v_round_picked private.picked_recipient[];
+    v_picked private.picked_recipient[] := '{}';
+    v_left uuid[];
+    v_turns private.send_turn[];
     v_remaining integer := p_limit;
 begin
     if p_limit is null or p_limit not between 1 and 10000 then
@@ -555,105 +901,180 @@ begin
             message = format('p_limit must be between 1 and 10000, not %s', coalesce(p_limit::text, 'null'));
     end if;
 
+    v_sources := array(
+        select (
+            s.campaign_id, s.organization_id, s.channel, s.gateway, s.session_id, s.messages_per_minute, s.daily_allowance, l.allowance,
+            s.after_at, s.after_id
+        )::private.send_source
+        from unnest(v_sources) with ordinality s
+        left join unnest(v_allowances) a on a.session_id = s.session_id
+        cross join lateral (
+            select least(
+                a.allowance,
+                -- those whose turn comes within p_pace_ahead
+                ceil(extract(epoch from now() + p_pace_ahead - greatest(a.next_send_at, now())) * a.messages_per_minute / 66)
+            )::integer
+        ) as l (allowance)
+        where case when s.messages_per_minute is null and s.daily_allowance is null then true else l.allowance > 0 end
+        order by s.ordinality
+    );
+
     -- every source gets the same share; what some do not need is shared again among the others
     while v_remaining > 0 and v_sources <> '{}' loop
         v_round := v_sources[1:v_remaining];
-        v_picked := array(
-            select (p.recipient_id, p.campaign_id, p.organization_id, p.channel, p.gateway, p.session_id)::private.picked_recipient
+        v_round_picked := array(
+            select (p.recipient_id, p.campaign_id, p.organization_id, p.channel, p.gateway, p.session_id, p.next_attempt_at)::private.picked_recipient
             from (
-                select d.*, row_number() over (partition by d.session_id order by d.place, d.turn) as session_place
+                select d.*, row_number() over (partition by d.session_id order by d.place, d.ordinality) as session_place
                 from (
-                    select s.*, r.id as recipient_id, row_number() over (partition by s.campaign_id) as place
-                    from unnest(v_round) with ordinality as s (
-                        campaign_id, organization_id, channel, gateway, session_id, allowance, turn
-                    )
+                    select s.*, r.id as recipient_id, r.next_attempt_at, row_number() over (partition by s.campaign_id) as place
+                    from unnest(v_round) with ordinality s
                     cross join lateral (
-                        select q.id
+                        select q.id, q.next_attempt_at
                         from public.notification_campaign_recipients q
                         where q.campaign_id = s.campaign_id and q.status = 'pending' and q.next_attempt_at <= now()
+                            -- behind what the rounds before took, which this transaction's own locks would not skip
+                            and (q.next_attempt_at, q.id) > (s.after_at, s.after_id)
                         order by q.next_attempt_at, q.id
-                        limit least(greatest(1, v_remaining / cardinality(v_round)), greatest(coalesce(s.allowance, v_remaining), 0))
+                        limit least(greatest(1, v_remaining / cardinality(v_round)), coalesce(s.allowance, v_remaining))
                         for update skip locked
                     ) as r
                 ) as d
             ) as p
             where p.allowance is null or p.session_place <= p.allowance
-            order by p.place, p.turn
+            order by p.place, p.ordinality
             limit v_remaining
         );
-        if v_picked = '{}' then
-            v_sources := v_sources[cardinality(v_round) + 1:];
-            continue;
-        end if;
-        v_remaining := v_remaining - cardinality(v_picked);
-
-        v_settled := array(
-            select r.id
-            from unnest(v_picked) p
-            join public.notification_campaign_recipients r on r.id = p.recipient_id
-            where r.message_id is not null
-                or exists (
-                    select 1
-                    from public.opt_outs o
-                    where o.organization_id = p.organization_id
-                        and o.channel = p.channel
-                        and o.address = coalesce(r.address, r.recipient)
-                )
-        );
-        if v_settled <> '{}' then
-            -- what carries a message id was sent, whatever its status said
-            update public.notification_campaign_recipients r
-            set status = case when r.message_id is null then 'skipped'::public.recipient_status else 'sent' end,
-                skip_reason = case when r.message_id is null then 'opted_out' end,
-                error_code = null,
-                error_message = null,
-                failure_class = null
-            where r.id = any (v_settled);
-        end if;
-
-        return query
-        with claimed as (
-            update public.notification_campaign_recipients r
-            set status = 'processing',
-                attempt_count = r.attempt_count + 1,
-                attempt_id = private.time_ordered_uuid(),
-                failure_class = null,
-                lease_expires_at = now() + coalesce(p_lease, private.default_lease(p.channel))
-            from unnest(v_picked) p
-            where r.id = p.recipient_id and r.status = 'pending'
-            returning r.id, r.campaign_id, r.recipient, r.variables, r.attempt_id, r.attempt_count, p.channel, p.gateway,
-                p.session_id
-        ),
-        attempts as (
-            insert into public.send_attempts (id, recipient_id, attempt_number, session_id)
-            select c.attempt_id, c.id, c.attempt_count, c.session_id
-            from claimed c
-        )
-        select c.attempt_id, c.id, c.campaign_id, c.channel, c.gateway, c.session_id, c.recipient, g.content, c.variables, c.attempt_count
-        from claimed c
-        join public.notification_campaigns g on g.id = c.campaign_id;
+        v_picked := v_picked || v_round_picked;
+        v_remaining := v_remaining - cardinality(v_round_picked);
 
         -- those whose turn has not come yet, then those that had something
         v_sources := array(
             select (
-                s.campaign_id, s.organization_id, s.channel, s.gateway, s.session_id,
-                s.allowance - (select count(*) from unnest(v_picked) p where p.session_id = s.session_id)
+                s.campaign_id, s.organization_id, s.channel, s.gateway, s.session_id, s.messages_per_minute, s.daily_allowance,
+                s.allowance - coalesce(k.session_count, 0), coalesce(t.after_at, s.after_at), coalesce(t.after_id, s.after_id)
             )::private.send_source
             from unnest(v_sources) with ordinality s
-            where s.ordinality > cardinality(v_round)
-                or exists (select 1 from unnest(v_picked) p where p.campaign_id = s.campaign_id)
+            left join (
+                select p.session_id, count(*)::integer as session_count
+                from unnest(v_round_picked) p
+                group by p.session_id
+            ) as k on k.session_id = s.session_id
+            left join (
+                select distinct on (p.campaign_id) p.campaign_id, p.next_attempt_at as after_at, p.recipient_id as after_id
+                from unnest(v_round_picked) p
+                order by p.campaign_id, p.next_attempt_at desc, p.recipient_id desc
+            ) as t on t.campaign_id = s.campaign_id
+            where (s.ordinality > cardinality(v_round) or t.campaign_id is not null)
+                and coalesce(s.allowance > coalesce(k.session_count, 0), true)
             order by s.ordinality <= cardinality(v_round), s.ordinality
         );
     end loop;
+
+    v_left := array(
+        select r.id
+        from unnest(v_picked) p
+        join public.notification_campaign_recipients r on r.id = p.recipient_id
+        where r.message_id is not null
+            or exists (
+                select 1
+                from public.opt_outs o
+                where o.organization_id = p.organization_id
+                    and o.channel = p.channel
+                    and o.address = coalesce(r.address, r.recipient)
+            )
+    );
+    if v_left <> '{}' then
+        -- what carries a message id was sent, whatever its status said
+        update public.notification_campaign_recipients r
+        set status = case when r.message_id is null then 'skipped'::public.recipient_status else 'sent' end,
+            skip_reason = case when r.message_id is null then 'opted_out' end,
+            error_code = null,
+            error_message = null,
+            failure_class = null
+        where r.id = any (v_left);
+        v_picked := array(select p from unnest(v_picked) p where p.recipient_id <> all (v_left));
+    end if;
+    v_left := case when p_pace_ahead is null then '{}' else private.hold_spaced_recipients(v_picked, p_pace_ahead) end;
+    v_turns := array(
+        select (
+            g.recipient_id, g.channel, g.gateway, g.session_id,
+            greatest(g.next_send_at - now(), '0')
+                + coalesce(sum(g.gap) over (partition by g.session_id order by g.ordinality rows between unbounded preceding and 1 preceding), '0'),
+            g.gap
+        )::private.send_turn
+        from (
+            select p.*, a.next_send_at, case when p_pace_ahead is not null then private.pace_gap(a.messages_per_minute) end as gap
+            from unnest(v_picked) with ordinality p
+            left join unnest(v_allowances) a on a.session_id = p.session_id
+            where v_left = '{}' or p.recipient_id <> all (v_left)
+        ) as g
+    );
+
+    return query
+    with claimed as (
+        update public.notification_campaign_recipients r
+        set status = 'processing',
+            attempt_count = r.attempt_count + 1,
+            attempt_id = private.time_ordered_uuid(),
+            failure_class = null,
+            lease_expires_at = now() + coalesce(p_lease, private.default_lease(t.channel))
+        from unnest(v_turns) t
+        where r.id = t.recipient_id and r.status = 'pending'
+        returning r.id, r.campaign_id, r.recipient, r.variables, r.attempt_id, r.attempt_count, t.channel, t.gateway, t.session_id,
+            case when t.gap is not null then t.send_after end as send_after
+    ),
+    attempts as (
+        insert into public.send_attempts (id, recipient_id, attempt_number, session_id)
+        select c.attempt_id, c.id, c.attempt_count, c.session_id
+        from claimed c
+    )
+    select c.attempt_id, c.id, c.campaign_id, c.channel, c.gateway, c.session_id, c.recipient, g.content, c.variables, c.attempt_count,
+        ceil(extract(epoch from c.send_after) * 1000)::integer
+    from claimed c
+    join public.notification_campaigns g on g.id = c.campaign_id
+    order by c.send_after nulls first;
+
+    perform private.note_claims(v_turns, v_allowances);
 end
 $$;
-revoke all on function public.claim_recipients(integer, interval, text[], text[], jsonb) from public, anon, authenticated;
-grant execute on function public.claim_recipients(integer, interval, text[], text[], jsonb) to service_role;
-comment on function public.claim_recipients(integer, interval, text[], text[], jsonb) is
-    'Claims up to p_limit due recipients of processing campaigns, in equal shares, within each sender''s messages_per_minute; the opted-out are skipped. '
+revoke all on function public.claim_recipients(integer, interval, text[], text[], jsonb, interval) from public, anon, authenticated;
+grant execute on function public.claim_recipients(integer, interval, text[], text[], jsonb, interval) to service_role;
+comment on function public.claim_recipients(integer, interval, text[], text[], jsonb, interval) is
+    'Claims up to p_limit due recipients of processing campaigns, in equal shares, within each sender''s messages_per_minute and daily limit; the opted-out are skipped. '
     'An attempt is committed for each: send it as client_message_id, then report to record_send_results. p_lease: null is 5 minutes for groups, 10 for contacts. '
     'p_gateways: only senders of these; p_default_senders: {gateway: sender}, for organizations that have no sender of the channel''s own gateway. '
+    'p_pace_ahead: keep the pace: what a sender with messages_per_minute sends is spread over the minute, and claimed when its turn comes within so long, to be sent after send_after_ms; '
+    'Retry-After is honoured, and what goes to one recipient is spaced where the provider asks for it. Null: all that the limits allow, at once; send_after_ms is null. '
     'Two claims never answer the same row; one that carries a message id is settled as sent. Caller: process-notification-campaigns.';
+
+create function public.milliseconds_until_next_send(p_gateways text[] default null, p_default_senders jsonb default '{}')
+returns integer
+language plpgsql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    return (
+        select ceil(extract(epoch from min(least(greatest(n.next_send_at, n.hold_expires_at), now() + interval '1 day')) - now()) * 1000)
+        from public.notification_campaigns c
+        join public.organizations o on o.id = c.organization_id
+        cross join lateral private.possible_senders(c.organization_id, c.channel, c.session_id, p_default_senders) u
+        join private.session_states n on n.session_id = u.session_id
+        where c.status = 'processing'
+            and (c.ignores_quiet_hours or not private.is_quiet_time(o.time_zone, o.quiet_from, o.quiet_until, now()))
+            and (p_gateways is null or u.gateway = any (p_gateways))
+            and greatest(n.next_send_at, n.hold_expires_at) > now()
+            and private.has_due_recipients(c.id)
+    );
+end
+$$;
+revoke all on function public.milliseconds_until_next_send(text[], jsonb) from public, anon, authenticated;
+grant execute on function public.milliseconds_until_next_send(text[], jsonb) to service_role;
+comment on function public.milliseconds_until_next_send(text[], jsonb) is
+    'When the pace, a limit or a Retry-After of some sender lets the next due message through, at most a day; null where nothing due waits for that. '
+    'Arguments as of claim_recipients. Caller: process-notification-campaigns.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- what was heard
@@ -700,6 +1121,11 @@ begin
     select count(*) filter (where o.applied)
     into v_recorded
     from private.apply_send_outcomes(v_outcomes) o;
+    perform private.hold_senders(v_outcomes);
+    -- last: it may opt somebody out
+    if p_results @? '$[*].waId' then
+        perform private.learn_contact_aliases(p_results);
+    end if;
     return jsonb_build_object('recorded', v_recorded, 'superseded', jsonb_array_length(p_results) - v_recorded);
 end
 $$;
@@ -707,7 +1133,7 @@ revoke all on function public.record_send_results(jsonb) from public, anon, auth
 grant execute on function public.record_send_results(jsonb) to service_role;
 comment on function public.record_send_results(jsonb) is
     'Records what the gateway answered, or said when it was asked: [{clientMessageId, outcome: accepted|sent|skipped|failed|deferred|unknown|not_found, messageId, errorCode, errorMessage, '
-    'retryAfterSeconds, leaseSeconds, asked (not_found: false where nobody could be asked), pollAfterSeconds}]. What a failure leads to, its errorCode decides (private.failure_codes). '
+    'retryAfterSeconds, leaseSeconds, asked (not_found: false where nobody could be asked), pollAfterSeconds, waId (what WhatsApp calls the recipient, where that is not the number dialled)}]. What a failure leads to, its errorCode decides (private.failure_codes). '
     'Answers {recorded, superseded}: superseded ones came too late to change anything. Caller: process-notification-campaigns.';
 
 create function private.is_send_callback(p_event jsonb)
@@ -884,6 +1310,7 @@ begin
             and i.recipient_id is null
             and i.parked_at is null;
     end if;
+    perform private.note_heard(array(select distinct e.event ->> 'sessionId' from unnest(v_callbacks) as e (event)));
 
     return jsonb_build_object(
         'recorded', v_recorded,
@@ -1020,7 +1447,8 @@ begin
     return query
     with due as (
         select
-            a.id, r.campaign_id, r.status = 'sent' and r.delivered_count = 0 as is_silent, g.gateway,
+            a.id, r.campaign_id, r.status = 'sent' and r.delivered_count = 0 as is_silent,
+            r.status in ('processing', 'unconfirmed') as is_open, g.gateway,
             now() - coalesce(a.claimed_at, a.finished_at, now()) as age
         from public.send_attempts a
         join public.notification_campaign_recipients r on r.id = a.recipient_id
@@ -1037,7 +1465,9 @@ begin
         set asked_at = now(),
             asked_count = a.asked_count + 1,
             -- at twice the age, until two days have passed
-            next_poll_at = case when d.is_silent and d.age < interval '2 days' then now() + greatest(d.age, interval '1 second') end
+            next_poll_at = case
+                when (d.is_silent or d.is_open) and d.age < interval '2 days' then now() + greatest(d.age, interval '1 second')
+            end
         from due d
         where a.id = d.id
         returning a.id, a.message_id, d.campaign_id, d.gateway, a.session_id, d.is_silent

@@ -77,6 +77,17 @@ create table private.consents (
 comment on table private.consents is
     'The last word of each person on being written to. Providers repeat and reorder: an older word, or the same one again, changes nothing. In one second, stop counts.';
 
+create table private.contact_aliases (
+    -- what WhatsApp calls a person: +5215512345678
+    alias text not null,
+    -- what was dialled: +525512345678
+    address text not null,
+    primary key (alias, address),
+    constraint alias_differs_from_address check (alias <> address)
+);
+comment on table private.contact_aliases is
+    'Numbers that WhatsApp spells in another way than they were dialled, as in Mexico, Argentina and Brazil. What a person says comes under the alias and counts for each address.';
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- words
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -218,12 +229,34 @@ create type private.consent as (
     reason text
 );
 
+create function private.with_aliases(p_consents private.consent[])
+returns private.consent[]
+language plpgsql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+    return p_consents || array(
+        select (c.organization_id, c.channel, a.address, c.action, c.said_at, c.reason)::private.consent
+        from unnest(p_consents) c
+        join private.contact_aliases a on a.alias = c.address
+        where c.channel = 'whatsapp'
+    );
+end
+$$;
+revoke all on function private.with_aliases(private.consent[]) from public, anon, authenticated;
+grant execute on function private.with_aliases(private.consent[]) to service_role;
+comment on function private.with_aliases(private.consent[]) is
+    'What people say, and the same for every number under which they were dialled.';
+
 create function private.apply_consents(p_consents private.consent[])
 returns table (opted_out integer, opted_in integer)
 language plpgsql
 set search_path = ''
 as $$
 begin
+    p_consents := private.with_aliases(p_consents);
     return query
     with said as (
         insert into private.consents as k (organization_id, channel, address, action, said_at)
@@ -262,6 +295,51 @@ revoke all on function private.apply_consents(private.consent[]) from public, an
 grant execute on function private.apply_consents(private.consent[]) to service_role;
 comment on function private.apply_consents(private.consent[]) is
     'The one place where what people say about being written to takes effect. Answers how many opt-outs came to be and how many were lifted.';
+
+create function private.learn_contact_aliases(p_results jsonb)
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+    v_consents private.consent[];
+begin
+    with named as (
+        select distinct m.organization_id, private.address_of(e."waId") as alias, m.address
+        from jsonb_to_recordset(p_results) as e ("clientMessageId" uuid, "waId" text)
+        -- by their ids, however few the planner believes there are
+        cross join lateral (
+            select c.organization_id, c.channel, r.address
+            from public.send_attempts a
+            join public.notification_campaign_recipients r on r.id = a.recipient_id
+            join public.notification_campaigns c on c.id = r.campaign_id
+            where a.id = e."clientMessageId"
+            offset 0
+        ) as m
+        where e."waId" ~ '^\d{6,15}$' and m.channel = 'whatsapp' and private.address_of(e."waId") <> m.address
+    ),
+    learnt as (
+        insert into private.contact_aliases (alias, address)
+        select distinct n.alias, n.address
+        from named n
+        order by n.alias, n.address
+        on conflict (alias, address) do nothing
+    )
+    -- what was said before anybody knew
+    select array_agg((k.organization_id, k.channel, n.address, k.action, k.said_at, 'said under the number as WhatsApp spells it')::private.consent)
+    into v_consents
+    from named n
+    join private.consents k on k.organization_id = n.organization_id and k.channel = 'whatsapp' and k.address = n.alias;
+    if v_consents is not null then
+        perform private.apply_consents(v_consents);
+    end if;
+end
+$$;
+revoke all on function private.learn_contact_aliases(jsonb) from public, anon, authenticated;
+grant execute on function private.learn_contact_aliases(jsonb) to service_role;
+comment on function private.learn_contact_aliases(jsonb) is
+    'Notes of results of sends what WhatsApp calls their recipients, where that is not the number dialled; what these people have said counts for it from now on. Caller: record_send_results.';
 
 create function private.adopt_conversations(p_session_id text, p_organization_id uuid)
 returns void
@@ -742,7 +820,7 @@ comment on function public.record_inbound_messages(jsonb) is
     'each once by its messageId, in the conversation of its contact; a whole text that is a word of consent_keywords opts out or in. Also [{event: preference_changed, channel, sessionId, contact, '
     'userId, value: stop|resume, timestamp, messageId}]; messageId: of the message that it came with, and only counts with. Anything else is journaled. Answers {stored, duplicates, journaled, opted_out, opted_in}. Caller: the webhooks.';
 
-create function public.record_whatsapp_events(p_receipts jsonb, p_messages jsonb)
+create function public.record_whatsapp_events(p_receipts jsonb, p_messages jsonb, p_signals jsonb default '[]')
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -753,17 +831,21 @@ declare
         else public.record_receipts(p_receipts)
     end;
     v_messages jsonb := public.record_inbound_messages(p_messages);
+    -- last, as senders are where a failure stops one
+    v_signals jsonb := public.record_sender_signals(p_signals);
 begin
-    return v_receipts || v_messages || jsonb_build_object(
+    return v_receipts || v_messages || v_signals || jsonb_build_object(
         'duplicates', (v_receipts ->> 'duplicates')::integer + (v_messages ->> 'duplicates')::integer,
-        'journaled', (v_receipts ->> 'journaled')::integer + (v_messages ->> 'journaled')::integer
+        'journaled',
+            (v_receipts ->> 'journaled')::integer + (v_messages ->> 'journaled')::integer + (v_signals ->> 'journaled')::integer
     );
 end
 $$;
-revoke all on function public.record_whatsapp_events(jsonb, jsonb) from public, anon, authenticated;
-grant execute on function public.record_whatsapp_events(jsonb, jsonb) to service_role;
-comment on function public.record_whatsapp_events(jsonb, jsonb) is
-    'record_receipts and record_inbound_messages for one post of Meta, which may hold both: all of it, or nothing. Answers the counts of both together. Caller: whatsapp-read-receipt-webhook.';
+revoke all on function public.record_whatsapp_events(jsonb, jsonb, jsonb) from public, anon, authenticated;
+grant execute on function public.record_whatsapp_events(jsonb, jsonb, jsonb) to service_role;
+comment on function public.record_whatsapp_events(jsonb, jsonb, jsonb) is
+    'record_receipts, record_inbound_messages and record_sender_signals for one post of Meta, which may hold all of them: all of it, or nothing. '
+    'Answers the counts of all together. Caller: whatsapp-read-receipt-webhook.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- grants and policies
@@ -813,3 +895,7 @@ create policy "owners remove keywords" on public.consent_keywords
 alter table private.consents enable row level security;
 revoke all on private.consents from public, anon, authenticated;
 grant all on private.consents to service_role;
+
+alter table private.contact_aliases enable row level security;
+revoke all on private.contact_aliases from public, anon, authenticated;
+grant all on private.contact_aliases to service_role;

@@ -19,6 +19,9 @@ begin
         when 'send_callback' then
             v_answer := public.record_send_callback(v_events);
             return (v_answer ->> 'unmatched')::integer + (v_answer ->> 'journaled')::integer = 0;
+        when 'signal' then
+            v_answer := public.record_sender_signals(v_events);
+            return (v_answer ->> 'unmatched')::integer + (v_answer ->> 'journaled')::integer = 0;
         when 'inbound' then
             v_answer := public.record_inbound_messages(v_events);
             return (v_answer ->> 'journaled')::integer = 0

@@ -47,6 +47,7 @@ databaseTest("a claim hands out the message with an attempt that is stored first
       content: { type: "text", text: "Hello" },
       variables: {},
       attempt_number: 1,
+      send_after_ms: null,
     },
   );
   const [attempt] = await attemptsOf(sql, campaign.only.id);

@@ -379,8 +379,11 @@ async function failedOnce(sql: Sql) {
   const campaign = await createContactCampaign(sql);
   const first = await sendOne(sql, "M1");
   await recordReceipts(sql, [statusOf("failed", "M1", { errorCode: "131026", errorMessage: "not now" })]);
-  const [retried] = await sql<{ count: number }[]>`select public.retry_failed_recipients(${campaign.id}) as count`;
-  assert.equal(retried?.count, 1);
+  const [retried] = await sql<
+    { status: string }[]
+  >`select c.status from public.retry_failed_recipients(${campaign.id}) c`;
+  assert.equal(retried?.status, "processing");
+  assert.equal((await stats(sql, campaign.id)).pending_count, 1);
   return { campaign, first };
 }
 

@@ -16,6 +16,7 @@ import {
   recordInboundMessages,
   recordReceipts,
   recordSendCallback,
+  senderState,
   sentCallback,
   stats,
   type TestDatabase,
@@ -541,3 +542,28 @@ databaseTest("events:replay says where it could not replay, and knows no other s
   assert.equal(unknown.code, 1);
   assert.match(unknown.errors, /elsewhere/);
 });
+
+databaseTest(
+  "what was said of a sender before anybody knew what it means stops it at the replay, once",
+  async (database) => {
+    const { sql } = database;
+    const campaign = await createCampaign(sql);
+    await sql`update public.gateway_sessions set account_id = '102' where id = ${campaign.sessionId}`;
+    const value = { event: "ACCOUNT_RESTRICTION", restriction_info: [] };
+    await keep(database, "receipt", "unknown_event", {
+      event: "meta account_update",
+      entry: "102",
+      time: 1_790_000_000,
+      value,
+    });
+    await keep(database, "send_callback", "unknown_event", { event: "session_connected", sessionId: "wa_nobody" });
+    assert.deepEqual(await replayed(database), [
+      ["receipt", "unknown_event", 1, 1, 0, 0],
+      ["send_callback", "unknown_event", 1, 0, 0, 1],
+    ]);
+    assert.equal((await senderState(sql, campaign.sessionId)).status, "restricted");
+    await sql`update public.gateway_sessions set status = 'active' where id = ${campaign.sessionId}`;
+    await replayed(database);
+    assert.equal((await senderState(sql, campaign.sessionId)).status, "active");
+  },
+);

@@ -420,6 +420,9 @@ databaseTest("reactions, edits and revokes are stored, and move no counter", asy
     stored: kinds.length,
     recorded: 0,
     parked: 0,
+    applied: 0,
+    ignored: 0,
+    unmatched: 0,
   });
   const types = await sql<{ message_type: string }[]>`select message_type from public.chat_messages order by id`;
   assert.deepEqual(types.map(({ message_type }) => message_type).sort(), kinds.toSorted());
@@ -563,6 +566,9 @@ databaseTest("a post with statuses and messages is recorded with the counts of b
     journaled: 2,
     opted_out: 2,
     opted_in: 0,
+    applied: 0,
+    ignored: 0,
+    unmatched: 0,
   });
   assert.deepEqual((await journal(sql)).map(({ source }) => source).sort(), ["inbound", "receipt"]);
 });

@@ -10,9 +10,12 @@ import {
   databaseTest,
   phone,
   recordReceipts,
+  recordSendCallback,
   recordSendResults,
+  sentCallback,
   type Sql,
   statusOf,
+  unique,
 } from "../harness/mod.ts";
 
 const POLL_AFTER_SECONDS = 600;
@@ -222,3 +225,46 @@ databaseTest("a report that is asked for counts once with its cost, and ends the
   await pass(sql, 86_400);
   assert.deepEqual(await claimSilent(sql), []);
 });
+
+databaseTest("a message of a session to a contact is asked about, however it was settled", async ({ sql }) => {
+  const organizationId = await createOrganization(sql);
+  const sessionId = await createSession(sql, organizationId, { id: unique("wa") });
+  await createContactCampaign(sql, { organizationId, sessionId, recipients: 2 });
+  const [first, second] = await claim(sql);
+  assert.ok(first && second);
+  await recordSendResults(
+    sql,
+    [first, second].map(({ client_message_id: clientMessageId }) => ({
+      clientMessageId,
+      outcome: "accepted",
+      pollAfterSeconds: POLL_AFTER_SECONDS,
+    })),
+  );
+  await recordSendCallback(sql, sentCallback(first, "V1"));
+  await pass(sql, POLL_AFTER_SECONDS + 1);
+  const due = await claimSilent(sql, { gateways: ["vps"] });
+  assert.deepEqual(due.map(({ client_message_id, message_id, gateway }) => [client_message_id, message_id, gateway]), [
+    [first.client_message_id, "V1", "vps"],
+  ]);
+  // the other is proved sent later, and asked about all the same
+  await recordSendCallback(sql, sentCallback(second, "V2"));
+  await pass(sql, 2 * POLL_AFTER_SECONDS + 10);
+  assert.deepEqual((await claimSilent(sql)).map(({ message_id }) => message_id).sort(), ["V1", "V2"]);
+});
+
+databaseTest(
+  "what the person and what the gateway says of one message to a contact is one delivery",
+  async ({ sql }) => {
+    const organizationId = await createOrganization(sql);
+    const sessionId = await createSession(sql, organizationId, { id: unique("wa") });
+    const campaign = await createContactCampaign(sql, { organizationId, sessionId });
+    await recordSendCallback(sql, sentCallback(await claimOne(sql), "V1"));
+    const asked = statusOf("delivered", "V1");
+    const told = { ...asked, event: "message_read", reader: `${campaign.only.recipient.slice(1)}@s.whatsapp.net` };
+    for (const report of [asked, told, asked]) await recordReceipts(sql, [report]);
+    const [stats] = await sql`
+    select delivered_count, read_count from public.notification_campaign_stats where campaign_id = ${campaign.id}
+  `;
+    assert.deepEqual({ ...stats }, { delivered_count: 1, read_count: 1 });
+  },
+);

@@ -20,6 +20,7 @@ import {
   recoverStale,
   sentCallback,
   type Sql,
+  startDueCampaigns,
   stats,
 } from "../harness/mod.ts";
 
@@ -30,10 +31,37 @@ async function steer(sql: Sql, verb: Verb, campaignId: string): Promise<Campaign
   return row?.status ?? assert.fail(`${verb} answered nothing`);
 }
 
-async function retryFailed(sql: Sql, campaignId: string): Promise<number> {
-  const [row] = await sql<{ answer: number }[]>`select public.retry_failed_recipients(${campaignId}) as answer`;
-  return row?.answer ?? -1;
+/** The campaign's status as it is answered. */
+async function retryFailed(sql: Sql, campaignId: string): Promise<CampaignStatus> {
+  const [row] = await sql<
+    { status: CampaignStatus }[]
+  >`select c.status from public.retry_failed_recipients(${campaignId}) c`;
+  return row?.status ?? assert.fail("retry_failed_recipients answered nothing");
 }
+
+async function schedule(
+  sql: Sql,
+  campaignId: string,
+  at: Date | string | null,
+): Promise<{ status: CampaignStatus; scheduled_at: Date | null }> {
+  const [row] = await sql<{ status: CampaignStatus; scheduled_at: Date | null }[]>`
+    select c.status, c.scheduled_at from public.schedule_campaign(${campaignId}, ${
+    at instanceof Date ? at.toISOString() : at
+  }::text::timestamptz) c
+  `;
+  return row ?? assert.fail("schedule_campaign answered nothing");
+}
+
+/** Brings the only recipient of a campaign to where a person is asked. */
+async function loseTrack(sql: Sql) {
+  const campaign = await createCampaign(sql, { unconfirmedPolicy: "hold" });
+  const claimed = await claimOne(sql);
+  await endLeases(sql);
+  await recoverStale(sql);
+  return { campaign, claimed };
+}
+
+const inAnHour = () => new Date(Date.now() + 3_600_000);
 
 const statuses = ["draft", "scheduled", "processing", "paused", "completed", "failed", "cancelled"] as const;
 const transitions: Record<Verb, { to: CampaignStatus; from: readonly CampaignStatus[] }> = {
@@ -42,6 +70,7 @@ const transitions: Record<Verb, { to: CampaignStatus; from: readonly CampaignSta
   resume_campaign: { to: "processing", from: ["paused"] },
   cancel_campaign: { to: "cancelled", from: ["draft", "scheduled", "processing", "paused"] },
 };
+const listed = (names: readonly string[]) => names.join(", ").replace(/, (\w+)$/, " or $1");
 const verbs = ["start_campaign", "pause_campaign", "resume_campaign", "cancel_campaign"] as const;
 
 for (const verb of verbs) {
@@ -59,8 +88,8 @@ for (const verb of verbs) {
         } else {
           await assert.rejects(() => steer(sql, verb, campaign.id), {
             code: "PT409",
-            message: new RegExp(`a campaign that is ${status} cannot be`),
-            hint: new RegExp(from.join(" or ")),
+            message: new RegExp(`^a campaign that is ${status} cannot be \\w+: it must be ${listed(from)}$`),
+            hint: new RegExp(`^It must be ${from.join(" or ")}\\. `),
           });
           assert.equal((await campaignRow(sql, campaign.id)).status, status);
         }
@@ -146,8 +175,9 @@ databaseTest("retry_failed_recipients sends the failed ones once more and reopen
     ),
   );
   assert.equal((await campaignRow(sql, campaign.id)).status, "completed");
-  assert.equal(await retryFailed(sql, campaign.id), 2);
-  assert.equal(await retryFailed(sql, campaign.id), 0);
+  assert.equal(await retryFailed(sql, campaign.id), "processing");
+  assert.equal((await stats(sql, campaign.id)).pending_count, 2);
+  assert.equal(await retryFailed(sql, campaign.id), "processing", "said twice");
   const { status, completed_at } = await campaignRow(sql, campaign.id);
   assert.deepEqual([status, completed_at], ["processing", null]);
   const again = await claim(sql);
@@ -158,7 +188,256 @@ databaseTest("retry_failed_recipients sends the failed ones once more and reopen
 databaseTest("retry_failed_recipients of a campaign that is not running is refused", async ({ sql }) => {
   for (const status of ["draft", "scheduled", "cancelled"] as const) {
     const campaign = await createCampaign(sql, { status, scheduledAt: new Date() });
-    await assert.rejects(() => retryFailed(sql, campaign.id), { code: "PT409", message: new RegExp(status) });
+    await assert.rejects(() => retryFailed(sql, campaign.id), {
+      code: "PT409",
+      message: `a campaign that is ${status} cannot be retried: it must be processing, paused or completed`,
+    });
+  }
+});
+
+databaseTest(
+  "retry_failed_recipients leaves a paused campaign paused and a campaign without failures alone",
+  async ({ sql }) => {
+    const campaign = await createCampaign(sql, { recipients: 2 });
+    const claims = await claim(sql);
+    await steer(sql, "pause_campaign", campaign.id);
+    assert.equal(await retryFailed(sql, campaign.id), "paused");
+    assert.equal((await stats(sql, campaign.id)).processing_count, 2);
+    await recordSendResults(
+      sql,
+      claims.map(({ client_message_id: clientMessageId }) => ({ clientMessageId, outcome: "failed" as const })),
+    );
+    assert.equal(await retryFailed(sql, campaign.id), "paused");
+    assert.equal((await stats(sql, campaign.id)).pending_count, 2);
+    assert.deepEqual(await claim(sql), []);
+  },
+);
+
+databaseTest("schedule_campaign has a draft started at its time, and takes it back", async ({ sql }) => {
+  const campaign = await createCampaign(sql, { status: "draft" });
+  const at = inAnHour();
+  for (const round of ["first", "said twice"]) {
+    assert.deepEqual(await schedule(sql, campaign.id, at), { status: "scheduled", scheduled_at: at }, round);
+  }
+  assert.equal(await startDueCampaigns(sql), 0);
+  const later = new Date(at.getTime() + 60_000);
+  assert.deepEqual(await schedule(sql, campaign.id, later), { status: "scheduled", scheduled_at: later });
+  for (const round of ["first", "said twice"]) {
+    assert.deepEqual(await schedule(sql, campaign.id, null), { status: "draft", scheduled_at: null }, round);
+  }
+  await schedule(sql, campaign.id, at);
+  await sql`update public.notification_campaigns set scheduled_at = date_trunc('second', now() - interval '1 day') where id = ${campaign.id}`;
+  const [{ scheduled_at: passed } = { scheduled_at: null }] = await sql<{ scheduled_at: Date | null }[]>`
+    select scheduled_at from public.notification_campaigns where id = ${campaign.id}
+  `;
+  assert.equal(
+    (await schedule(sql, campaign.id, passed)).status,
+    "scheduled",
+    "the answer was lost, and its time came",
+  );
+  assert.equal(await startDueCampaigns(sql), 1);
+});
+
+databaseTest("schedule_campaign refuses a time that is past and one that never comes", async ({ sql }) => {
+  const campaign = await createCampaign(sql, { status: "draft" });
+  for (const at of ["2020-01-01T00:00:00Z", "-infinity", "infinity"]) {
+    await assert.rejects(() => schedule(sql, campaign.id, at), {
+      code: "22023",
+      message: /p_scheduled_at must be a time to come, not /,
+      hint: /start_campaign/,
+    });
+  }
+  // clocks differ
+  assert.equal((await schedule(sql, campaign.id, new Date(Date.now() - 60_000))).status, "scheduled");
+});
+
+databaseTest(
+  "schedule_campaign refuses what has begun or ended, what is empty, and what nobody knows",
+  async ({ sql }) => {
+    for (const status of ["processing", "paused", "completed", "failed", "cancelled"] as const) {
+      const campaign = await createCampaign(sql, { status: "draft" });
+      await sql`update public.notification_campaigns set status = ${status} where id = ${campaign.id}`;
+      for (const [at, verb] of [[inAnHour(), "scheduled"], [null, "taken back to draft"]] as const) {
+        await assert.rejects(() => schedule(sql, campaign.id, at), {
+          code: "PT409",
+          message: `a campaign that is ${status} cannot be ${verb}: it must be draft or scheduled`,
+        });
+      }
+    }
+    const empty = await createCampaign(sql, { status: "draft" });
+    await sql`update public.notification_campaigns set content = '{}' where id = ${empty.id}`;
+    await assert.rejects(() => schedule(sql, empty.id, inAnHour()), {
+      code: "PT409",
+      message: "a campaign without content cannot be scheduled",
+    });
+    assert.equal((await schedule(sql, empty.id, null)).status, "draft");
+    await assert.rejects(() => schedule(sql, crypto.randomUUID(), inAnHour()), { code: "PT404" });
+  },
+);
+
+/** What is noted for continue_steering, and how long ago it was asked for: as if it had been so many minutes. */
+async function steps(sql: Sql, minutesAgo?: number): Promise<string[]> {
+  if (minutesAgo !== undefined) {
+    await sql`update private.unfinished_steps set requested_at = now() - ${minutesAgo} * interval '1 minute'`;
+  }
+  const rows = await sql<{ step: string }[]>`select step from private.unfinished_steps order by step`;
+  return rows.map(({ step }) => step);
+}
+
+async function continueSteering(sql: Sql): Promise<number> {
+  const [row] = await sql<{ answer: number }[]>`select public.continue_steering() as answer`;
+  return row?.answer ?? -1;
+}
+
+databaseTest(
+  "continue_steering skips what was added while a campaign was cancelled, and looks again for five minutes",
+  async ({ sql }) => {
+    const campaign = await createCampaign(sql, { recipients: 2 });
+    await steer(sql, "cancel_campaign", campaign.id);
+    for (const minutesAgo of [0, 4]) {
+      await addRecipients(sql, campaign.id, [{}, {}]);
+      assert.deepEqual(await steps(sql, minutesAgo), ["cancel"]);
+      assert.equal(await continueSteering(sql), 0);
+      const { pending_count, progress } = await stats(sql, campaign.id);
+      assert.deepEqual([pending_count, progress], [0, 100]);
+      assert.deepEqual(await steps(sql), ["cancel"]);
+    }
+    await steps(sql, 6);
+    assert.equal(await continueSteering(sql), 0);
+    assert.deepEqual(await steps(sql), []);
+    assert.equal(await continueSteering(sql), 0);
+    const reasons = await sql`
+      select distinct skip_reason from public.notification_campaign_recipients where campaign_id = ${campaign.id}
+    `;
+    assert.deepEqual([...reasons], [{ skip_reason: "campaign_cancelled" }]);
+  },
+);
+
+databaseTest(
+  "continue_steering takes ten thousand at a time and says that more are left",
+  async ({ sql }) => {
+    const campaign = await createCampaign(sql, { channel: "whatsapp" });
+    await steer(sql, "cancel_campaign", campaign.id);
+    await sql`
+      insert into public.notification_campaign_recipients (campaign_id, recipient)
+      select ${campaign.id}, '+49151' || g from generate_series(10000000, 10010000) g
+    `;
+    assert.equal(await continueSteering(sql), 1);
+    assert.equal((await stats(sql, campaign.id)).pending_count, 1);
+    assert.equal(await continueSteering(sql), 0);
+    assert.equal((await stats(sql, campaign.id)).pending_count, 0);
+  },
+);
+
+databaseTest(
+  "continue_steering retries what failed before the retry was asked for, and nothing that failed since",
+  async ({ sql }) => {
+    const campaign = await createCampaign(sql, { recipients: 2 });
+    const claims = await claim(sql);
+    const fail = (number: number) =>
+      recordSendResults(sql, [{ clientMessageId: claims[number]?.client_message_id ?? "", outcome: "failed" }]);
+    await fail(0);
+    // as a retry of very many leaves it
+    await sql`insert into private.unfinished_steps values (${campaign.id}, 'retry', clock_timestamp())`;
+    await fail(1);
+    assert.equal((await campaignRow(sql, campaign.id)).status, "completed");
+    assert.equal(await continueSteering(sql), 0);
+    const { status } = await campaignRow(sql, campaign.id);
+    const { pending_count, failed_count } = await stats(sql, campaign.id);
+    assert.deepEqual([status, pending_count, failed_count], ["processing", 1, 1]);
+    assert.deepEqual(await steps(sql), []);
+  },
+);
+
+databaseTest(
+  "continue_steering forgets the retry of a cancelled campaign, and steps of one that is gone",
+  async ({ sql }) => {
+    const campaign = await createCampaign(sql);
+    const claimed = await claimOne(sql);
+    await recordSendResults(sql, [{ clientMessageId: claimed.client_message_id, outcome: "failed" }]);
+    await sql`update public.notification_campaigns set status = 'cancelled' where id = ${campaign.id}`;
+    await sql`
+    insert into private.unfinished_steps
+    values (${campaign.id}, 'retry', clock_timestamp()), (gen_random_uuid(), 'cancel', clock_timestamp())
+  `;
+    assert.equal(await continueSteering(sql), 0);
+    assert.deepEqual(await steps(sql), []);
+    assert.equal((await recipientRow(sql, campaign.only.id)).status, "failed");
+  },
+);
+
+databaseTest("a retry leaves no step behind, and one that is refused leaves none either", async ({ sql }) => {
+  const campaign = await createCampaign(sql);
+  const claimed = await claimOne(sql);
+  await recordSendResults(sql, [{ clientMessageId: claimed.client_message_id, outcome: "failed" }]);
+  await retryFailed(sql, campaign.id);
+  assert.deepEqual(await steps(sql), []);
+  const drafted = await createCampaign(sql, { status: "draft" });
+  await assert.rejects(() => retryFailed(sql, drafted.id), { code: "PT409" });
+  assert.deepEqual(await steps(sql), []);
+});
+
+databaseTest("confirm_recipient said twice is said once, and the first word stands", async ({ sql }) => {
+  for (const sent of [true, false]) {
+    const { campaign } = await loseTrack(sql);
+    const status = sent ? "sent" : "failed";
+    for (const round of ["first", "said twice"]) {
+      const [row] = await sql`select r.status from public.confirm_recipient(${campaign.only.id}, ${sent}) r`;
+      assert.equal(row?.status, status, round);
+    }
+    assert.equal((await campaignRow(sql, campaign.id)).status, "completed");
+  }
+  assert.equal((await sql`select from public.duplicate_sends`).length, 0);
+});
+
+databaseTest("confirm_recipient that it was sent corrects a no, and a no does not take a yes back", async ({ sql }) => {
+  const { campaign } = await loseTrack(sql);
+  for (const [sent, expected] of [[false, "failed"], [true, "sent"], [false, "sent"]] as const) {
+    const [row] = await sql`select r.status from public.confirm_recipient(${campaign.only.id}, ${sent}) r`;
+    assert.equal(row?.status, expected);
+  }
+});
+
+databaseTest("confirm_recipient that it was not sent is outranked by a later receipt", async ({ sql }) => {
+  const { campaign, claimed } = await loseTrack(sql);
+  await sql`select public.confirm_recipient(${campaign.only.id}, false)`;
+  await recordReceipts(sql, [{
+    ...receipt("message_delivered", "M1", person(1)),
+    clientMessageId: claimed.client_message_id,
+  }]);
+  assert.equal((await recipientRow(sql, campaign.only.id)).status, "sent");
+});
+
+databaseTest("confirm_recipient refuses a recipient to whom nothing was ever sent", async ({ sql }) => {
+  const campaign = await createCampaign(sql, { recipients: 2 });
+  const [pending, skipped] = campaign.recipients;
+  assert.ok(pending && skipped);
+  await sql`
+    update public.notification_campaign_recipients set status = 'skipped', skip_reason = 'opted_out' where id = ${skipped.id}
+  `;
+  for (const [{ id }, state] of [[pending, "pending"], [skipped, "skipped: opted_out"]] as const) {
+    for (const sent of [true, false]) {
+      await assert.rejects(async () => await sql`select public.confirm_recipient(${id}, ${sent})`, {
+        code: "PT409",
+        message:
+          `a recipient that is ${state} and was never tried cannot be confirmed: nothing was sent that could have arrived`,
+        hint: /processing, unconfirmed, failed or sent/,
+      });
+    }
+  }
+  const { pending_count, skipped_count } = await stats(sql, campaign.id);
+  assert.deepEqual([pending_count, skipped_count], [1, 1]);
+});
+
+databaseTest("confirm_recipient tells a stranger nothing, not even which campaign it was", async ({ sql }) => {
+  const { campaign } = await loseTrack(sql);
+  const stranger = await createMember(sql, (await createCampaign(sql)).organizationId, "owner");
+  for (const id of [campaign.only.id, crypto.randomUUID()]) {
+    await assert.rejects(
+      () =>
+        asRole(sql, "authenticated", stranger, async (tx) => await tx`select public.confirm_recipient(${id}, true)`),
+      { code: "PT404", message: `there is no recipient ${id}` },
+    );
   }
 });
 

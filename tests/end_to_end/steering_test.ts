@@ -57,7 +57,7 @@ Deno.test("an owner starts, pauses, resumes and cancels a campaign through supab
     assert.deepEqual(seen, { total_count: 3, skipped_count: 3, progress: 100 });
     const refused = await owner.client.rpc("resume_campaign", { p_campaign_id: id });
     assert.equal(refused.status, 409);
-    assert.match(refused.error?.message ?? "", /a campaign that is cancelled cannot be resumed/);
+    assert.equal(refused.error?.message, "a campaign that is cancelled cannot be resumed: it must be paused");
     assert.match(refused.error?.hint ?? "", /paused/);
   } finally {
     await forget(owner);
@@ -128,7 +128,7 @@ Deno.test("a failed campaign is retried and an unconfirmed recipient confirmed t
       dataOf(await service.from("notification_campaigns").select("status").eq("id", id).single<{ status: string }>())
         ?.status;
     assert.equal(await status(), "completed");
-    assert.equal(dataOf(await owner.client.rpc("retry_failed_recipients", { p_campaign_id: id })), 2);
+    assert.equal(dataOf(await owner.client.rpc("retry_failed_recipients", { p_campaign_id: id })).status, "processing");
     assert.equal(await status(), "processing");
     await sql`update public.notification_campaign_recipients set status = 'unconfirmed' where campaign_id = ${id}`;
     const rows =
@@ -147,5 +147,87 @@ Deno.test("a failed campaign is retried and an unconfirmed recipient confirmed t
   } finally {
     await sql.end({ timeout: 5 });
     await forget(owner);
+  }
+});
+
+Deno.test("a campaign is scheduled and taken back through supabase-js, and a time that is past is refused", async () => {
+  const owner = await signUp("owner");
+  try {
+    const id = await draft(owner, 1);
+    const schedule = (at: string | null) =>
+      owner.client.rpc("schedule_campaign", { p_campaign_id: id, p_scheduled_at: at });
+    const at = "2100-01-01T08:00:00+00:00";
+    const { status, scheduled_at } = dataOf(await schedule(at));
+    assert.deepEqual([status, new Date(scheduled_at)], ["scheduled", new Date(at)]);
+    assert.equal(dataOf(await schedule(null)).status, "draft");
+    const refused = await schedule("2020-01-01T08:00:00Z");
+    assert.equal(refused.status, 400);
+    assert.match(refused.error?.message ?? "", /p_scheduled_at must be a time to come/);
+  } finally {
+    await forget(owner);
+  }
+});
+
+Deno.test("an operator adds recipients in bulk through supabase-js, and hears what became of each", async () => {
+  const owner = await signUp("owner");
+  const operator = await signUp("operator", owner.organizationId);
+  const viewer = await signUp("viewer", owner.organizationId);
+  const stranger = await signUp("owner");
+  try {
+    const { id } = dataOf(
+      await operator.client.from("notification_campaigns").insert({
+        organization_id: owner.organizationId,
+        channel: "whatsapp",
+        content: { type: "text", text: "Hello {{name}}" },
+      }).select("id").single<{ id: string }>(),
+    ) ?? assert.fail("no campaign");
+    const list = [
+      "+4915112345678",
+      { recipient: "+4915112345679", variables: { name: "Asha" } },
+      { recipient: "49 151 12345678" },
+      "+4915112345678",
+      { recipient: " " },
+    ];
+    const add = (client: typeof owner.client) =>
+      client.rpc("add_recipients", { p_campaign_id: id, p_recipients: list });
+    assert.deepEqual(dataOf(await add(operator.client)), {
+      added: 2,
+      duplicates: 1,
+      skipped: 1,
+      refused: 1,
+      problems: [{ index: 4, recipient: "", reason: "recipient is blank" }],
+    });
+    assert.equal((await add(viewer.client)).status, 403);
+    assert.equal((await add(stranger.client)).status, 404);
+    assert.ok([401, 403].includes((await add(anonymousClient())).status));
+
+    // and as rows, with what is there left alone
+    const rows = ["+4915112345678", "+4915112345680", "4915112345680"].map((recipient) => ({
+      campaign_id: id,
+      recipient,
+      variables: { name: "Ravi" },
+    }));
+    const upsert = (client: typeof owner.client) =>
+      client.from("notification_campaign_recipients").upsert(rows, {
+        onConflict: "campaign_id,recipient",
+        ignoreDuplicates: true,
+      });
+    for (const round of ["first", "again"]) assert.equal((await upsert(operator.client)).error, null, round);
+    assert.equal((await upsert(viewer.client)).status, 403);
+    const seen = dataOf(
+      await viewer.client.from("notification_campaign_recipients").select("recipient,status,variables").eq(
+        "campaign_id",
+        id,
+      ).order("recipient"),
+    );
+    assert.deepEqual(seen, [
+      { recipient: "+4915112345678", status: "pending", variables: {} },
+      { recipient: "+4915112345679", status: "pending", variables: { name: "Asha" } },
+      { recipient: "+4915112345680", status: "pending", variables: { name: "Ravi" } },
+      { recipient: "49 151 12345678", status: "skipped", variables: {} },
+      { recipient: "4915112345680", status: "skipped", variables: { name: "Ravi" } },
+    ]);
+  } finally {
+    await forget(owner, stranger);
   }
 });

@@ -56,15 +56,16 @@ export async function createSession(
     id?: string;
     channel?: Channel;
     messagesPerMinute?: number | null;
+    dailyLimit?: number | null;
     status?: "active" | "paused" | "restricted";
   } = {},
 ): Promise<string> {
   return idOf(
     await sql<{ id: string }[]>`
-      insert into public.gateway_sessions (id, organization_id, channel, messages_per_minute, status)
+      insert into public.gateway_sessions (id, organization_id, channel, messages_per_minute, daily_limit, status)
       values (
         ${session.id ?? unique("wa")}, ${organizationId}, ${session.channel ?? "whatsapp"},
-        ${session.messagesPerMinute ?? null}, ${session.status ?? "active"}
+        ${session.messagesPerMinute ?? null}, ${session.dailyLimit ?? null}, ${session.status ?? "active"}
       )
       returning id
     `,

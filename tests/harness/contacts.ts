@@ -22,6 +22,9 @@ const eventsAnswer = z.strictObject({
   journaled: count,
   opted_out: count,
   opted_in: count,
+  applied: count,
+  ignored: count,
+  unmatched: count,
 });
 const sweepAnswer = z.strictObject({ expired: count, deleted: count });
 const silentMessage = z.strictObject({
@@ -130,11 +133,14 @@ export async function recordWhatsAppEvents(
   sql: Sql,
   receipts: unknown,
   messages: unknown,
+  signals: unknown = [],
 ): Promise<z.infer<typeof eventsAnswer>> {
   const [row] = await sql<{ answer: unknown }[]>`
-    select public.record_whatsapp_events(${JSON.stringify(receipts)}::text::jsonb, ${
-    JSON.stringify(messages)
-  }::text::jsonb) as answer
+    select public.record_whatsapp_events(
+      ${JSON.stringify(receipts)}::text::jsonb, ${JSON.stringify(messages)}::text::jsonb, ${
+    JSON.stringify(signals)
+  }::text::jsonb
+    ) as answer
   `;
   return eventsAnswer.parse(row?.answer);
 }

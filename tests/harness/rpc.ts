@@ -14,6 +14,8 @@ export interface Claim {
   readonly content: unknown;
   readonly variables: unknown;
   readonly attempt_number: number;
+  /** Null where the sender has no pace. */
+  readonly send_after_ms: number | null;
 }
 
 /** What may differ from a claim of up to 50. */
@@ -24,6 +26,8 @@ export interface ClaimOptions {
   readonly gateways?: readonly string[] | null;
   /** The sender of each gateway for organizations that have none. */
   readonly defaultSenders?: Readonly<Record<string, string>>;
+  /** Spread what a sender sends over the minute, and claim what has its turn within so long. */
+  readonly paceAhead?: string;
 }
 
 /** A result of a send, in the words of the wire. */
@@ -37,6 +41,7 @@ export interface SendResult {
   readonly leaseSeconds?: number;
   readonly asked?: boolean;
   readonly pollAfterSeconds?: number;
+  readonly waId?: string;
 }
 
 const count = z.number().int();
@@ -62,7 +67,8 @@ export async function claim(sql: Sql, options: ClaimOptions = {}): Promise<Claim
         p_gateways => ${
       options.gateways === undefined || options.gateways === null ? null : [...options.gateways]
     }::text[],
-        p_default_senders => ${sql.json(options.defaultSenders ?? {})}
+        p_default_senders => ${sql.json(options.defaultSenders ?? {})},
+        p_pace_ahead => ${options.paceAhead ?? null}::interval
       )
     `,
   ];

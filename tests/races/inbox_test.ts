@@ -242,7 +242,18 @@ databaseTest(
     await a.begin();
     await recordWhatsAppEvents(a.sql, statuses, messages);
     await sql`select pg_terminate_backend(${a.pid}, 5000)`;
-    const counts = { recorded: 1, stored: 1, duplicates: 0, parked: 1, journaled: 0, opted_out: 1, opted_in: 0 };
+    const counts = {
+      recorded: 1,
+      stored: 1,
+      duplicates: 0,
+      parked: 1,
+      journaled: 0,
+      opted_out: 1,
+      opted_in: 0,
+      applied: 0,
+      ignored: 0,
+      unmatched: 0,
+    };
     assert.deepEqual(await recordWhatsAppEvents(sql, statuses, messages), counts);
     const { read_count, cost } = await stats(sql, campaign.id);
     assert.deepEqual({ read_count, cost }, { read_count: 1, cost: 0.05 });

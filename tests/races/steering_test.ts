@@ -113,6 +113,42 @@ databaseTest(
 );
 
 databaseTest(
+  "a retry, a cancellation and what finishes them at the same moment deadlock never and leave nothing pending",
+  async ({ sql, pool }) => {
+    const work = pool(6);
+    for (let round = 0; round < ROUNDS; round++) {
+      const campaign = await createCampaign(sql, { recipients: 9, onTransientError: "retry" });
+      const claims = await claim(sql, { limit: 6 });
+      const failed = claims.slice(0, 4).map(({ client_message_id: clientMessageId }) => clientMessageId);
+      await recordSendResults(
+        sql,
+        failed.map((clientMessageId) => ({ clientMessageId, outcome: "failed" as const })),
+      );
+      const refusals: unknown[] = [];
+      await atOnce<unknown>(shuffled([
+        async () => await work`select public.cancel_campaign(${campaign.id})`,
+        () =>
+          work`select public.retry_failed_recipients(${campaign.id})`.then(
+            () => {},
+            (error) => refusals.push(error.code),
+          ),
+        async () => await work`select public.continue_steering()`,
+        async () => await work`select public.continue_steering()`,
+        ...claims.slice(4).map(({ client_message_id: clientMessageId }) => () =>
+          recordSendResults(work, [{ clientMessageId, outcome: "deferred" }])
+        ),
+      ]));
+      assert.ok(refusals.every((code) => code === "PT409"), `round ${round}: ${refusals}`);
+      assert.equal((await campaignRow(sql, campaign.id)).status, "cancelled");
+      const { pending_count, failed_count, skipped_count } = await stats(sql, campaign.id);
+      assert.equal(pending_count, 0, `round ${round}`);
+      // a retry that came first has made them skipped, one that came too late has changed nothing
+      assert.deepEqual([failed_count, skipped_count], refusals.length > 0 ? [4, 5] : [0, 9], `round ${round}`);
+    }
+  },
+);
+
+databaseTest(
   "start, pause, resume and cancel at the same moment end in one of their states with rows to match",
   async ({ sql, pool }) => {
     const work = pool(6);

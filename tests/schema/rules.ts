@@ -135,6 +135,11 @@ export const schemaRules: readonly SchemaRule[] = [
       join pg_catalog.pg_class c on c.oid = a.attrelid
       where c.relnamespace ${OURS} and c.relkind in ('r', 'p', 'v', 'm') and a.attnum > 0 and not a.attisdropped
         and a.atttypid in ('timestamp'::regtype, 'time'::regtype, 'timetz'::regtype)
+        -- a time of day is one of a clock, whose zone stands beside it
+        and not (
+          a.atttypid = 'time'::regtype
+          and exists (select from pg_catalog.pg_attribute z where z.attrelid = a.attrelid and z.attname = 'time_zone')
+        )
       union all
       select a.attrelid::regclass || '.' || a.attname || ' is a time that is not named so'
       from pg_catalog.pg_attribute a

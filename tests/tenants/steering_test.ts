@@ -15,6 +15,16 @@ const rpcs: Record<
   pause_campaign: { campaign: "processing", recipient: "pending", call: byCampaign("pause_campaign") },
   resume_campaign: { campaign: "paused", recipient: "pending", call: byCampaign("resume_campaign") },
   cancel_campaign: { campaign: "processing", recipient: "pending", call: byCampaign("cancel_campaign") },
+  schedule_campaign: {
+    campaign: "draft",
+    recipient: "pending",
+    call: ({ campaignId }) => `select public.schedule_campaign('${campaignId}', now() + interval '1 day')`,
+  },
+  add_recipients: {
+    campaign: "processing",
+    recipient: "pending",
+    call: ({ campaignId }) => `select public.add_recipients('${campaignId}', '["120363000000000001@g.us"]')`,
+  },
   retry_failed_recipients: { campaign: "paused", recipient: "failed", call: byCampaign("retry_failed_recipients") },
   confirm_recipient: {
     campaign: "processing",
@@ -173,6 +183,7 @@ async function stateOf(sql: Pick<Sql, "unsafe">, { campaignId }: Tenant): Promis
     select c.status as campaign, r.status as recipient
     from public.notification_campaigns c join public.notification_campaign_recipients r on r.campaign_id = c.id
     where c.id = '${campaignId}'
+    order by r.recipient
   `);
   return [...rows];
 }

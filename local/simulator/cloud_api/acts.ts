@@ -120,16 +120,16 @@ function message(
   wantsMore: boolean | null,
   seconds: number,
 ): Act<CloudApiEvent> {
-  const { contact, hidden, userId, entry } = person;
+  const { waId, hidden, userId, entry } = person;
   const inbound: InboundRecord = {
     messageId,
     sessionId: phoneNumberId,
-    contact: hidden ? null : contact,
+    contact: hidden ? null : waId,
     userId: hidden ? userId : null,
     type: content.type,
     text,
   };
-  const from = hidden ? { from_user_id: userId } : { from: contact };
+  const from = hidden ? { from_user_id: userId } : { from: waId };
   const element = { ...from, id: messageId, timestamp: `${seconds}`, ...content };
   return { event: { phoneNumberId, list: "messages", element, person: entry }, inbound, wantsMore };
 }
@@ -141,7 +141,7 @@ function preference(
 ): Act<CloudApiEvent> {
   const detail = `User requested to ${value} marketing messages`;
   // the only time that Meta writes as a number
-  const element = { wa_id: person.contact, detail, category: "marketing_messages", value, timestamp };
+  const element = { wa_id: person.waId, detail, category: "marketing_messages", value, timestamp };
   return {
     event: { phoneNumberId, list: "user_preferences", element, person: person.entry },
     inbound: null,

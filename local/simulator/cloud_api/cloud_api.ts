@@ -100,7 +100,7 @@ export class CloudApi {
       accept: ({ order, message }) =>
         Response.json({
           messaging_product: "whatsapp",
-          contacts: [{ input: `+${order.contact}`, wa_id: order.contact }],
+          contacts: [{ input: `+${order.contact}`, wa_id: personOf(this.#options.faults(), order.contact).waId }],
           messages: [{ id: message.messageId, message_status: "accepted" }],
         }),
       refuse,
@@ -127,7 +127,8 @@ export class CloudApi {
 
 function refuse(why: RefusalReason, draw: Random): Refusal {
   const [status, code] = draw.pick(REFUSALS[why]);
-  const headers: Record<string, string> = why === "busy" ? { "retry-after": "1" } : {};
+  // few say when: a sender that is told so stands still until then
+  const headers: Record<string, string> = why === "busy" && draw.chance(0.1) ? { "retry-after": "1" } : {};
   return { code, response: errorAnswer(status, code, `A${draw.hex(10)}`, headers) };
 }
 
@@ -149,7 +150,7 @@ function conversationOf({ faults, order, message }: CloudApiSending): Conversati
 
 /** A status of Meta's. Billed is what was delivered, which is told with one of the two statuses that say so. */
 function report({ faults, order, message, fate }: CloudApiSending, status: CloudApiStatus): CloudApiEvent {
-  const { contact, hidden, userId, entry } = personOf(faults, order.contact);
+  const { contact, waId, hidden, userId, entry } = personOf(faults, order.contact);
   const [billedBy] = randomFor(faults.seed, "cloudApi", contact, "billed by").shuffle(
     fate.reports.map((each) => each.status).filter((each) => each === "delivered" || each === "read"),
   );
@@ -161,7 +162,7 @@ function report({ faults, order, message, fate }: CloudApiSending, status: Cloud
       id: message.messageId,
       status,
       timestamp: `${Math.floor(Date.now() / 1000)}`,
-      ...(hidden ? { recipient_user_id: userId } : { recipient_id: contact }),
+      ...(hidden ? { recipient_user_id: userId } : { recipient_id: waId }),
       ...(order.clientMessageId === null ? {} : { biz_opaque_callback_data: order.clientMessageId }),
       ...(isPriced
         ? { pricing: { billable: true, pricing_model: "PMP", type: "regular", category: fate.category } }

@@ -7,7 +7,7 @@ const { rate, batchMax } = faultFields;
 export const cloudApiFaultsSchema = z.strictObject({
   /** Of the contacts: the send is answered 400 with a code that ends it. Nothing is taken. */
   sendsRejected: rate,
-  /** Of the contacts: the first send is answered 429, 400 with a rate limit, or 503, with Retry-After; nothing is taken. */
+  /** Of the contacts: the first send is answered 429, 400 with a rate limit, or 503, now and then with Retry-After; nothing is taken. */
   sendsBusy: rate,
   /** Of the contacts: the first send is answered 500. Nothing is taken. */
   sendsBroken: rate,

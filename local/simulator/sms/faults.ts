@@ -9,7 +9,7 @@ export const smsFaultsSchema = z.strictObject({
   sendsRejected: rate,
   /** Of the contacts: they have told Twilio STOP before; the send is answered 400 with 21610. */
   sendsOptedOut: rate,
-  /** Of the contacts: the first send is answered 429 or 503, with Retry-After; nothing is taken. */
+  /** Of the contacts: the first send is answered 429 or 503, now and then with Retry-After; nothing is taken. */
   sendsBusy: rate,
   /** Of the contacts: the first send is answered 500. Nothing is taken. */
   sendsBroken: rate,

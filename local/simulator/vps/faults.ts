@@ -29,6 +29,8 @@ export const vpsFaultsSchema = z.strictObject({
   receiptSessions: z.number().int().min(1).max(10),
   /** Each session reports in an order of its own, so that some reads come before their deliveries. */
   receiptsShuffled: z.boolean(),
+  /** Of the contacts: no receipt is ever posted; only `/message-status` tells. */
+  contactsSilent: rate,
   /** Of the groups: half of the receipts are posted, and answered, before the send callback. */
   receiptsEarly: rate,
   /** Of the people who read: nobody reports their delivery. */
@@ -64,6 +66,7 @@ export const calmVps: VpsFaults = {
   callbacksWithoutId: 0,
   receiptSessions: 1,
   receiptsShuffled: false,
+  contactsSilent: 0,
   receiptsEarly: 0,
   readsWithoutDelivery: 0,
   deviceSuffixes: 0,
@@ -87,6 +90,7 @@ export const stormyVps: VpsFaults = {
   callbacksWithoutId: 0.1,
   receiptSessions: 3,
   receiptsShuffled: true,
+  contactsSilent: 0.05,
   receiptsEarly: 0.1,
   readsWithoutDelivery: 0.1,
   deviceSuffixes: 0.2,

@@ -5,7 +5,8 @@ import { Life } from "../life.ts";
 import { Notes } from "../notes.ts";
 import { randomFor } from "../random.ts";
 import { Webhook } from "../webhook.ts";
-import { Ledger, type OpenSend } from "./ledger.ts";
+import { isContact } from "./is_contact.ts";
+import { Ledger, type OpenGroup, type OpenSend } from "./ledger.ts";
 import { malformedPost } from "./malformed.ts";
 import { defaultMemberCount } from "./members.ts";
 import { planSend } from "./plan.ts";
@@ -26,7 +27,10 @@ export interface GatewayOptions {
 
 const sendSchema = z.object({
   sessionId: z.string().min(1),
-  groupJid: z.string().regex(/^\d+(-\d+)?@g\.us$/, "must be a group JID such as 120363000000000000@g.us"),
+  groupJid: z.string().regex(
+    /^(\d+(-\d+)?@g\.us|[1-9]\d{6,14}@s\.whatsapp\.net)$/,
+    "must be a group JID such as 120363000000000000@g.us, or a contact's such as 919876543210@s.whatsapp.net",
+  ),
   message: z.object({ type: z.literal("text"), text: z.string().min(1) }),
   clientMessageId: z.string().min(1),
 });
@@ -109,8 +113,9 @@ export class Gateway {
     const known = this.#ledger.request(new URL(request.url).searchParams.get("clientMessageId") ?? "");
     if (known === undefined) return Response.json({ found: false });
     if ("rejected" in known) return Response.json({ found: true, status: "failed", error: known.rejected });
-    const { status, messageId } = known;
-    return Response.json({ found: true, status, ...(status === "sent" ? { messageId } : {}) });
+    const { status, messageId } = known.send;
+    if (status !== "sent") return Response.json({ found: true, status });
+    return Response.json({ found: true, status: fateOf(known.group), messageId });
   }
 
   #authorized(request: Request): boolean {
@@ -178,6 +183,9 @@ export class Gateway {
     goOut(context);
     void this.#life.during(() => this.#postMalformed(context));
     const receipts = receive(context);
+    if (receipts.length > 0 && isSilent(faults, group.groupJid)) {
+      notes.fault("reports lost", receipts.splice(0).length);
+    }
     if (!plan.callback.early) {
       if (plan.receiptsEarly && receipts.length > 0) {
         notes.fault("reports out of order");
@@ -215,6 +223,17 @@ export class Gateway {
       body,
     };
   }
+}
+
+/** What is said of a message that went out: how far it came with one person; of a group, that it went out. */
+function fateOf({ groupJid, reception }: OpenGroup): "sent" | "delivered" | "read" {
+  if (!isContact(groupJid) || reception === null || reception.delivered === 0) return "sent";
+  return reception.read > 0 ? "read" : "delivered";
+}
+
+/** Whether nobody will ever hear what a contact did with a message. */
+function isSilent(faults: Faults, jid: string): boolean {
+  return isContact(jid) && randomFor(faults.seed, jid, "silent").chance(faults.contactsSilent);
 }
 
 /** How the gateway says no: nothing was sent, and why. */

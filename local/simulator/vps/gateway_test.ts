@@ -217,3 +217,31 @@ Deno.test("the record equals what a right backend counts when every fault is on"
     assert.equal(record.totals.sent + record.totals.failed, 60);
     assert.equal(record.totals.doubleSends, 0);
   }));
+
+Deno.test("a message to a contact is reported by the person, and its status says how far it came", () =>
+  onStage({ deliveredShare: 1, readShare: 1 }, async ({ simulator, webhooks, send, status, untilIdle }) => {
+    const contact = "919876543210@s.whatsapp.net";
+    await (await send(contact, "0b0e7a52-0000-4000-8000-000000000009")).body?.cancel();
+    await untilIdle();
+    const [record] = simulator.record(true).groups;
+    assert.deepEqual([record?.memberCount, record?.deliveredTo, record?.readBy], [1, [contact], [contact]]);
+    const answer = await status("0b0e7a52-0000-4000-8000-000000000009");
+    assert.deepEqual(answer, { found: true, status: "read", messageId: record?.sends[0]?.messageId });
+    assert.ok(webhooks.posts.some(({ body }) => body.includes("message_read") && body.includes(contact)));
+  }));
+
+Deno.test("a silent contact is not reported by anybody, and the status tells all the same", () =>
+  onStage(
+    { contactsSilent: 1, deliveredShare: 1, readShare: 0 },
+    async ({ simulator, webhooks, send, status, untilIdle }) => {
+      await (await send("919876543211@s.whatsapp.net", "0b0e7a52-0000-4000-8000-000000000010")).body?.cancel();
+      await (await send(GROUP, "0b0e7a52-0000-4000-8000-000000000011")).body?.cancel();
+      await untilIdle();
+      const answer = JSON.stringify(await status("0b0e7a52-0000-4000-8000-000000000010"));
+      assert.match(answer, /"status":"delivered"/);
+      assert.match(JSON.stringify(await status("0b0e7a52-0000-4000-8000-000000000011")), /"status":"sent"/);
+      const delivered = webhooks.posts.filter(({ body }) => body.includes("message_delivered"));
+      assert.ok(delivered.length > 0 && delivered.every(({ body }) => !body.includes("919876543211@")));
+      assert.equal(simulator.summary().faults["reports lost"], 1);
+    },
+  ));

@@ -19,11 +19,14 @@ export interface OpenGroup {
   reception: Reception | null;
 }
 
+/** What came of a request: the message taken, and whom it is for; or why it was rejected. */
+type KnownRequest = { readonly send: OpenSend; readonly group: OpenGroup } | { readonly rejected: string };
+
 /** Where the gateway writes down what became of each group, as it happens. */
 export class Ledger {
   readonly #groups = new Map<string, OpenGroup>();
   /** The fate of each request, by clientMessageId: the last message taken, or the reason it was rejected. */
-  readonly #requests = new Map<string, OpenSend | { readonly rejected: string }>();
+  readonly #requests = new Map<string, KnownRequest>();
 
   /** The entry of a group, made at its first request. */
   group(groupJid: string, memberCount: number): OpenGroup {
@@ -46,7 +49,7 @@ export class Ledger {
   /** Writes down a message that was taken, whether or not there should have been one. */
   took(group: OpenGroup, send: OpenSend): void {
     group.sends.push(send);
-    this.#requests.set(send.clientMessageId, send);
+    this.#requests.set(send.clientMessageId, { send, group });
   }
 
   /** Writes down a request that was refused with a reason. */
@@ -56,7 +59,7 @@ export class Ledger {
   }
 
   /** What the gateway knows of a request; undefined when it never came. */
-  request(clientMessageId: string): OpenSend | { readonly rejected: string } | undefined {
+  request(clientMessageId: string): KnownRequest | undefined {
     return this.#requests.get(clientMessageId);
   }
 

@@ -1,5 +1,6 @@
 import type { Faults } from "../faults.ts";
 import { randomFor } from "../random.ts";
+import { isContact } from "./is_contact.ts";
 
 /** One person in a group, and what becomes of the message on their phone. */
 export interface Member {
@@ -25,14 +26,14 @@ export interface Audience {
 export function planAudience(faults: Faults, groupJid: string, memberCount: number): Audience {
   const draw = (purpose: string) => randomFor(faults.seed, groupJid, purpose);
   const [numbers, fates] = [draw("numbers"), draw("members")];
-  const anonymous = draw("anonymous").chance(faults.anonymousGroups);
+  const anonymous = draw("anonymous").chance(faults.anonymousGroups) && !isContact(groupJid);
   const excess = draw("anonymous excess");
   return {
     members: Array.from({ length: memberCount }, (_, index) => {
       const received = fates.chance(faults.deliveredShare);
       const read = fates.chance(faults.readShare) && received;
       return {
-        jid: memberJid(index, numbers.chance(0.1), numbers.int(0, 99_999)),
+        jid: isContact(groupJid) ? groupJid : memberJid(index, numbers.chance(0.1), numbers.int(0, 99_999)),
         received,
         read,
         deliveryReported: !(fates.chance(faults.readsWithoutDelivery) && read),
@@ -49,9 +50,9 @@ function memberJid(index: number, hidden: boolean, digits: number): string {
   return hidden ? `2081${number}@lid` : `91${number}@s.whatsapp.net`;
 }
 
-/** How many people are in a group nobody registered: 5 to 256, always the same for one JID. */
+/** How many people are in a chat nobody registered: one contact, or 5 to 256 in a group, always the same for one JID. */
 export function defaultMemberCount(groupJid: string): number {
-  return randomFor(0, groupJid, "member count").int(5, 256);
+  return isContact(groupJid) ? 1 : randomFor(0, groupJid, "member count").int(5, 256);
 }
 
 /** Who truly got the message, and who read it. */

@@ -220,7 +220,7 @@ export type Database = {
       "gateway_sessions": {
         Row: {
           "account_id": string | null;
-          "active_since": string;
+          "activated_at": string;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "created_at": string;
           "daily_limit": number | null;
@@ -231,6 +231,7 @@ export type Database = {
           "messages_per_minute": number | null;
           "name": string;
           "organization_id": string;
+          "phone_number": string | null;
           "status": Database["public"]["Enums"]["session_status"];
           "status_reason": string | null;
           "updated_at": string;
@@ -241,7 +242,7 @@ export type Database = {
         ComputedFields: never;
         Insert: {
           "account_id"?: string | null;
-          "active_since"?: string;
+          "activated_at"?: string;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
           "daily_limit"?: number | null;
@@ -252,6 +253,7 @@ export type Database = {
           "messages_per_minute"?: number | null;
           "name"?: string;
           "organization_id": string;
+          "phone_number"?: string | null;
           "status"?: Database["public"]["Enums"]["session_status"];
           "status_reason"?: string | null;
           "updated_at"?: string;
@@ -261,7 +263,7 @@ export type Database = {
         };
         Update: {
           "account_id"?: string | null;
-          "active_since"?: string;
+          "activated_at"?: string;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "created_at"?: string;
           "daily_limit"?: number | null;
@@ -272,6 +274,7 @@ export type Database = {
           "messages_per_minute"?: number | null;
           "name"?: string;
           "organization_id"?: string;
+          "phone_number"?: string | null;
           "status"?: Database["public"]["Enums"]["session_status"];
           "status_reason"?: string | null;
           "updated_at"?: string;
@@ -897,6 +900,7 @@ export type Database = {
       };
     };
     Functions: {
+      "add_recipients": { Args: { "p_campaign_id": string; "p_recipients": Json }; Returns: Json };
       "audit_campaign_counters": {
         Args: { "p_campaign_id"?: string };
         Returns: {
@@ -917,6 +921,43 @@ export type Database = {
         };
       };
       "audit_changed_campaigns": { Args: { "p_limit"?: number; "p_time_limit"?: string }; Returns: Json };
+      "campaign_costs": {
+        Args: { "p_campaign_id": string };
+        Returns: {
+          "cost": number;
+          "currency": string;
+          "message_count": number;
+        }[];
+      };
+      "campaign_report": {
+        Args: { "p_after"?: string; "p_campaign_id": string; "p_limit"?: number };
+        Returns: {
+          "attempt_count": number;
+          "cost": number;
+          "created_at": string;
+          "currency": string;
+          "delivered_at": string;
+          "delivered_count": number;
+          "error_code": string;
+          "error_message": string;
+          "failed_at": string;
+          "failure_class": Database["public"]["Enums"]["failure_class"];
+          "member_count": number;
+          "message_id": string;
+          "read_at": string;
+          "read_count": number;
+          "recipient": string;
+          "recipient_id": string;
+          "sent_at": string;
+          "skip_reason": string;
+          "status": Database["public"]["Enums"]["recipient_status"];
+          "updated_at": string;
+        }[];
+      };
+      "campaign_report_csv": {
+        Args: { "p_after"?: string; "p_campaign_id": string; "p_limit"?: number };
+        Returns: Json;
+      };
       "cancel_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
@@ -944,6 +985,25 @@ export type Database = {
           isSetofReturn: false;
         };
       };
+      "check_alarms": {
+        Args: {
+          "p_default_senders"?: Json;
+          "p_gateways"?: (string)[];
+          "p_limit"?: number;
+          "p_settle"?: string;
+          "p_silence"?: string;
+        };
+        Returns: {
+          "cause": string;
+          "details": Json;
+          "id": number;
+          "kind": string;
+          "message": string;
+          "opened_at": string;
+          "resolved_at": string;
+          "subject": string;
+        }[];
+      };
       "claim_recipients": {
         Args: {
           "p_default_senders"?: Json;
@@ -951,6 +1011,7 @@ export type Database = {
           "p_gateways"?: (string)[];
           "p_lease"?: string;
           "p_limit"?: number;
+          "p_pace_ahead"?: string;
         };
         Returns: {
           "attempt_number": number;
@@ -961,6 +1022,7 @@ export type Database = {
           "gateway": string;
           "recipient": string;
           "recipient_id": string;
+          "send_after_ms": number;
           "session_id": string;
           "variables": Json;
         }[];
@@ -1024,12 +1086,30 @@ export type Database = {
           isSetofReturn: false;
         };
       };
+      "continue_steering": { Args: Record<PropertyKey, never>; Returns: number };
+      "failure_summary": {
+        Args: { "p_campaign_id": string };
+        Returns: {
+          "action": string;
+          "error_code": string;
+          "example_message": string;
+          "failure_class": Database["public"]["Enums"]["failure_class"];
+          "meaning": string;
+          "recipient_count": number;
+          "skip_reason": string;
+        }[];
+      };
       "finalize_campaigns": { Args: Record<PropertyKey, never>; Returns: number };
       "fold_campaign_counters": { Args: Record<PropertyKey, never>; Returns: number };
+      "health_snapshot": { Args: { "p_silence"?: string }; Returns: Json };
       "increment_delivered_count": { Args: { "p_group_id": string }; Returns: number };
       "journal_webhook_event": {
         Args: { "p_payload": Json; "p_reason": string; "p_source": string };
         Returns: undefined;
+      };
+      "milliseconds_until_next_send": {
+        Args: { "p_default_senders"?: Json; "p_gateways"?: (string)[] };
+        Returns: number;
       };
       "pause_campaign": {
         Args: { "p_campaign_id": string };
@@ -1058,12 +1138,15 @@ export type Database = {
           isSetofReturn: false;
         };
       };
+      "record_alarms_posted": { Args: { "p_opened": (number)[]; "p_resolved"?: (number)[] }; Returns: number };
+      "record_gateway_events": { Args: { "p_callbacks": Json; "p_signals": Json }; Returns: Json };
       "record_inbound_messages": { Args: { "p_messages": Json }; Returns: Json };
       "record_receipts": { Args: { "p_receipts": Json; "p_source"?: string }; Returns: Json };
       "record_receipts_with_verdicts": { Args: { "p_receipts": Json; "p_source"?: string }; Returns: Json };
       "record_send_callback": { Args: { "p_event": Json }; Returns: Json };
       "record_send_results": { Args: { "p_results": Json }; Returns: Json };
-      "record_whatsapp_events": { Args: { "p_messages": Json; "p_receipts": Json }; Returns: Json };
+      "record_sender_signals": { Args: { "p_signals": Json }; Returns: Json };
+      "record_whatsapp_events": { Args: { "p_messages": Json; "p_receipts": Json; "p_signals"?: Json }; Returns: Json };
       "recover_stale_recipients": { Args: { "p_asked_at_least"?: number }; Returns: number };
       "repair_campaign_counters": {
         Args: { "p_campaign_id"?: string };
@@ -1112,7 +1195,60 @@ export type Database = {
           isSetofReturn: false;
         };
       };
-      "retry_failed_recipients": { Args: { "p_campaign_id": string }; Returns: number };
+      "retry_failed_recipients": {
+        Args: { "p_campaign_id": string };
+        Returns: {
+          "channel": Database["public"]["Enums"]["campaign_channel"];
+          "completed_at": string | null;
+          "content": NonNullable<Json>;
+          "created_at": string;
+          "id": string;
+          "ignores_quiet_hours": boolean;
+          "max_attempts": number;
+          "name": string;
+          "on_transient_error": Database["public"]["Enums"]["transient_error_policy"] | null;
+          "organization_id": string;
+          "scheduled_at": string | null;
+          "session_id": string | null;
+          "started_at": string | null;
+          "status": Database["public"]["Enums"]["campaign_status"];
+          "unconfirmed_policy": Database["public"]["Enums"]["unconfirmed_policy"];
+          "updated_at": string;
+        };
+        SetofOptions: {
+          from: "*";
+          to: "notification_campaigns";
+          isOneToOne: true;
+          isSetofReturn: false;
+        };
+      };
+      "schedule_campaign": {
+        Args: { "p_campaign_id": string; "p_scheduled_at": string };
+        Returns: {
+          "channel": Database["public"]["Enums"]["campaign_channel"];
+          "completed_at": string | null;
+          "content": NonNullable<Json>;
+          "created_at": string;
+          "id": string;
+          "ignores_quiet_hours": boolean;
+          "max_attempts": number;
+          "name": string;
+          "on_transient_error": Database["public"]["Enums"]["transient_error_policy"] | null;
+          "organization_id": string;
+          "scheduled_at": string | null;
+          "session_id": string | null;
+          "started_at": string | null;
+          "status": Database["public"]["Enums"]["campaign_status"];
+          "unconfirmed_policy": Database["public"]["Enums"]["unconfirmed_policy"];
+          "updated_at": string;
+        };
+        SetofOptions: {
+          from: "*";
+          to: "notification_campaigns";
+          isOneToOne: true;
+          isSetofReturn: false;
+        };
+      };
       "schedule_processor": {
         Args: { "p_cron_secret_key": string; "p_every"?: string; "p_functions_url": string };
         Returns: Json;

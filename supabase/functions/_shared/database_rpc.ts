@@ -3,12 +3,21 @@ import { classifyDatabaseError } from "./classify_database_error.ts";
 import type { Clock } from "./clock.ts";
 import type { Database } from "./database.types.ts";
 import type { Failure } from "./failure.ts";
+import type { FailureCode } from "./failures.ts";
 import type { Logger } from "./logger.ts";
 import type { Arguments, FunctionName, Rpc } from "./rpc.ts";
 
 /** A call, its repeats and their waits included: gateways give up after 10 to 15 s. */
 const TIMEOUT_MS = 10_000;
 const MAX_TRIES = 4;
+
+/** What may differ from a call with the rights of the service. */
+export interface DatabaseRpcOptions {
+  /** Default 10 s. */
+  readonly timeoutMs?: number;
+  /** What an answer says to the caller, by its status and code; undefined: it is our own fault. */
+  readonly refusal?: (status: number, code: string) => FailureCode | undefined;
+}
 
 const unavailable: Failure = { code: "database_unavailable", headers: { "retry-after": "5" } };
 
@@ -20,7 +29,7 @@ export function databaseRpc(
   client: SupabaseClient<Database>,
   clock: Clock,
   log: Logger,
-  timeoutMs: number = TIMEOUT_MS,
+  { timeoutMs = TIMEOUT_MS, refusal = () => undefined }: DatabaseRpcOptions = {},
 ): Rpc {
   return async function rpc<Name extends FunctionName>(name: Name, args?: Arguments<Name>) {
     const deadline = new AbortController();
@@ -35,6 +44,8 @@ export function databaseRpc(
 
         // the layers below do not always hold to their types: a proxy's answer has no code
         const code = typeof error.code === "string" ? error.code : "";
+        const refused = refusal(status, code);
+        if (refused !== undefined) return { ok: false, failure: { code: refused } };
         const kind = classifyDatabaseError(status, code);
         const fields = { rpc: name, sqlstate: code, status, attempt, message: error.message };
         if (kind === "retry" && attempt < MAX_TRIES && !deadline.signal.aborted) {

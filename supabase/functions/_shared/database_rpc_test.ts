@@ -82,7 +82,7 @@ Deno.test("rpc ends when the database hangs", async () => {
         new Promise((_resolve, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason))),
     },
   });
-  const rpc = databaseRpc(client, new ImpatientClock(), new Logger({}, () => {}), 20);
+  const rpc = databaseRpc(client, new ImpatientClock(), new Logger({}, () => {}), { timeoutMs: 20 });
   const result = await rpc("finalize_campaigns");
   assert.equal(result.ok ? undefined : result.failure.code, "database_unavailable");
 });

@@ -1,3 +1,5 @@
+import { callerClient } from "./caller_client.ts";
+import { callerRefusal } from "./caller_refusal.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { databaseClient } from "./database_client.ts";
 import { databaseRpc } from "./database_rpc.ts";
@@ -48,6 +50,8 @@ export function endpoint(
       // made at the call: a function that lacks the key of its database still answers 405 and 401
       rpc: async <Name extends FunctionName>(rpc: Name, args?: Arguments<Name>) =>
         await databaseRpc(databaseClient(environment), clock, log)(rpc, args),
+      rpcAs: (accessToken) =>
+        databaseRpc(callerClient(environment, accessToken), clock, log, { refusal: callerRefusal }),
     };
     const response = await answer(() => handle(request, deps), log);
     response.headers.set("x-request-id", requestId);

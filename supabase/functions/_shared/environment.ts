@@ -63,20 +63,55 @@ export class Environment {
   }
 
   /**
+   * An http or https address as it stands, its query included, or undefined when the variable is unset: the address of a
+   * webhook of others, which is a secret as a whole.
+   */
+  secretAddress(name: string): string | undefined {
+    const text = this.optional(name);
+    if (text === undefined) return undefined;
+    const url = URL.parse(text);
+    if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+      throw new EnvironmentError(
+        name,
+        "must be an http or https address, such as https://hooks.example.com/services/…",
+      );
+    }
+    if (url.username !== "" || url.password !== "") {
+      throw new EnvironmentError(
+        name,
+        "must not hold a user name or a password; nothing can be posted to such an address",
+      );
+    }
+    return url.href;
+  }
+
+  /**
    * The secret key of the database API: the entry `default`, else the first, of the JSON object in
    * `SUPABASE_SECRET_KEYS`; else the legacy `SUPABASE_SERVICE_ROLE_KEY`.
    */
   secretKey(): string {
-    const text = this.optional("SUPABASE_SECRET_KEYS");
+    return this.#key("SUPABASE_SECRET_KEYS", "SUPABASE_SERVICE_ROLE_KEY", "sb_secret_…");
+  }
+
+  /**
+   * The key with which anybody may speak to the database API, rights apart: as {@linkcode secretKey}, from
+   * `SUPABASE_PUBLISHABLE_KEYS`, else the legacy `SUPABASE_ANON_KEY`.
+   */
+  publishableKey(): string {
+    return this.#key("SUPABASE_PUBLISHABLE_KEYS", "SUPABASE_ANON_KEY", "sb_publishable_…");
+  }
+
+  #key(variable: string, legacyVariable: string, example: string): string {
+    const text = this.optional(variable);
     if (text === undefined) {
-      const legacy = this.optional("SUPABASE_SERVICE_ROLE_KEY");
+      const legacy = this.optional(legacyVariable);
       if (legacy !== undefined) return legacy;
-      throw new EnvironmentError("SUPABASE_SECRET_KEYS", "is not set, nor is SUPABASE_SERVICE_ROLE_KEY; set one");
+      throw new EnvironmentError(variable, `is not set, nor is ${legacyVariable}; set one`);
     }
     const keys = namedKeys(text);
     const key = keys.get("default") ?? keys.values().next().value;
     if (key === undefined) {
-      throw new EnvironmentError("SUPABASE_SECRET_KEYS", 'must be a JSON object such as {"default":"sb_secret_…"}');
+      throw new EnvironmentError(variable, `must be a JSON object such as {"default":"${example}"}`);
     }
     return key;
   }

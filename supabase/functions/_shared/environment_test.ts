@@ -35,11 +35,32 @@ Deno.test("environment takes an address without its trailing slash and refuses w
   }
 });
 
+Deno.test("environment takes a webhook's address whole, and says nothing of one that it refuses", () => {
+  assert.equal(from({}).secretAddress("A"), undefined);
+  const address = "https://chat.example.com/v1/spaces/x/messages?key=s3cret&token=t";
+  assert.equal(from({ A: address }).secretAddress("A"), address);
+  for (const bad of ["s3cret", "ftp://h/s3cret", "http://", "https://user:s3cret@h/x"]) {
+    assert.throws(() => from({ A: bad }).secretAddress("A"), names("A"));
+    assert.throws(() => from({ A: bad }).secretAddress("A"), (error: Error) => !error.message.includes("s3cret"));
+  }
+});
+
 Deno.test("environment prefers the key named default, else the first, else the legacy key", () => {
   assert.equal(from({ SUPABASE_SECRET_KEYS: '{"other":"a","default":"b"}' }).secretKey(), "b");
   assert.equal(from({ SUPABASE_SECRET_KEYS: '{"other":"a"}', SUPABASE_SERVICE_ROLE_KEY: "c" }).secretKey(), "a");
   assert.equal(from({ SUPABASE_SERVICE_ROLE_KEY: "c" }).secretKey(), "c");
   assert.throws(() => from({}).secretKey(), names("SUPABASE_SECRET_KEYS"));
+});
+
+Deno.test("environment finds the publishable key as it finds the secret one, and never takes one for the other", () => {
+  assert.equal(from({ SUPABASE_PUBLISHABLE_KEYS: '{"other":"a","default":"b"}' }).publishableKey(), "b");
+  assert.equal(from({ SUPABASE_ANON_KEY: "c" }).publishableKey(), "c");
+  const secrets = from({ SUPABASE_SECRET_KEYS: '{"default":"b"}', SUPABASE_SERVICE_ROLE_KEY: "c" });
+  assert.throws(() => secrets.publishableKey(), names("SUPABASE_PUBLISHABLE_KEYS"));
+  assert.throws(
+    () => from({ SUPABASE_PUBLISHABLE_KEYS: "[]", SUPABASE_ANON_KEY: "c" }).publishableKey(),
+    names("SUPABASE_PUBLISHABLE_KEYS"),
+  );
 });
 
 Deno.test("environment does not fall back silently when the key map is broken", () => {

@@ -7,6 +7,8 @@ export const failures = {
   method_not_allowed: { status: 405, message: "This method is not allowed here; see the Allow header." },
   forbidden: { status: 403, message: "Forbidden." },
   unauthorized: { status: 401, message: "Unauthorized." },
+  not_found: { status: 404, message: "There is no such thing, or it is not yours to see." },
+  malformed_query: { status: 400, message: "The query of the address is malformed." },
   unsupported_media_type: { status: 415, message: "Send the body as application/json, without a content encoding." },
   payload_too_large: { status: 413, message: "The body is too large; split it." },
   body_timeout: { status: 408, message: "The body did not arrive in time; send it again." },

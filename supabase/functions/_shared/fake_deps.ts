@@ -4,11 +4,14 @@ import type { Deps } from "./deps.ts";
 import { Environment } from "./environment.ts";
 import { Logger } from "./logger.ts";
 import type { Result } from "./result.ts";
+import type { Rpc } from "./rpc.ts";
 
 /** A call of the database that was made. */
 export interface RpcCall {
   readonly name: string;
   readonly args: unknown;
+  /** Where it was made with the rights of a user. */
+  readonly accessToken?: string;
 }
 
 /** Answers a call of the database; throws nothing. */
@@ -36,6 +39,10 @@ export function fakeDeps(options: FakeDepsOptions = {}): FakeDeps {
   const calls: RpcCall[] = [];
   const lines: string[] = [];
   const variables = options.environment ?? {};
+  const callOf = (accessToken?: string): Rpc => async (name, args) => {
+    calls.push({ name, args, ...accessToken === undefined ? {} : { accessToken } });
+    return options.rpc === undefined ? { ok: true, value: null } : await options.rpc(name, args);
+  };
   return {
     calls,
     lines,
@@ -44,9 +51,7 @@ export function fakeDeps(options: FakeDepsOptions = {}): FakeDeps {
     fetch: options.fetch ?? (() => Promise.reject(new Error("this test has no network"))),
     log: new Logger({ function: "test" }, (line) => lines.push(line)),
     shutdown: options.shutdown ?? new AbortController().signal,
-    rpc: async (name, args) => {
-      calls.push({ name, args });
-      return options.rpc === undefined ? { ok: true, value: null } : await options.rpc(name, args);
-    },
+    rpc: callOf(),
+    rpcAs: callOf,
   };
 }

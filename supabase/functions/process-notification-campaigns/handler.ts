@@ -1,8 +1,10 @@
 import { authorize } from "../_shared/authorize.ts";
 import { EnvironmentError } from "../_shared/environment_error.ts";
 import { failureResponse } from "../_shared/failure_response.ts";
+import { keepAlive } from "../_shared/keep_alive.ts";
 import { callCount } from "./call_count.ts";
 import { type ReadyGateways, readyGateways } from "./gateways/ready_gateways.ts";
+import { postAlarms } from "./post_alarms.ts";
 import type { ProcessorDeps } from "./processor_deps.ts";
 import { Run } from "./run.ts";
 import { readSettings, type Settings } from "./settings.ts";
@@ -25,6 +27,7 @@ export async function handle(request: Request, deps: ProcessorDeps): Promise<Res
     gateways = readyGateways(deps.environment, deps.fetch);
   } catch (thrown) {
     if (thrown instanceof EnvironmentError) await withoutSending(deps);
+    await postAlarms(deps);
     throw thrown;
   }
   for (const { variable, message } of gateways.faults) {
@@ -34,7 +37,9 @@ export async function handle(request: Request, deps: ProcessorDeps): Promise<Res
   const began = deps.clock.now();
   // a caller that hangs up stops nothing: timers wait a few seconds at most (pg_net 5), a run lasts up to its budget
   const run = new Run(deps, settings, gateways.ready, deps.shutdown);
-  const result = await run.toTheEnd();
+  const ending = run.toTheEnd().finally(() => postAlarms(deps, gateways.ready));
+  keepAlive(ending);
+  const result = await ending;
   const elapsed = Math.round(deps.clock.now() - began);
   // a timer calls every few seconds: a run that found nothing to do is not worth a line
   if (!result.ok || Object.values(run.figures).some((figure) => figure > 0)) {

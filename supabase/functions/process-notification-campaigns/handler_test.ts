@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Clock } from "../_shared/clock.ts";
 import { EnvironmentError } from "../_shared/environment_error.ts";
 import type { Failure } from "../_shared/failure.ts";
-import { FakeClock } from "../_shared/fake_clock.ts";
+import { FakeClock, ImpatientClock } from "../_shared/fake_clock.ts";
 import { fakeDeps } from "../_shared/fake_deps.ts";
 import { handle } from "./handler.ts";
 import { SendSlots } from "./send_slots.ts";
@@ -16,6 +16,8 @@ interface DueRow {
   readonly channel?: string;
   readonly gateway?: string;
   readonly recipient?: string;
+  /** Null or undefined: its sender has no pace. */
+  readonly sendAfterMs?: number;
 }
 
 interface Scene {
@@ -26,6 +28,8 @@ interface Scene {
   readonly staleOf?: string;
   /** Ids of sent SMS that nobody has reported on. */
   readonly silent?: readonly string[];
+  /** Ids of messages that a session of the VPS has sent to contacts, and nobody has reported on. */
+  readonly silentOfVps?: readonly string[];
   /** Answers a request to the gateway. */
   readonly gateway?: (url: URL, body: Record<string, string>) => Response | Promise<Response>;
   readonly environment?: Readonly<Record<string, string>>;
@@ -34,6 +38,8 @@ interface Scene {
   readonly failing?: (name: string) => Failure | undefined;
   readonly stop?: AbortSignal;
   readonly key?: string;
+  /** What the database says to how long the next sender must still wait, one after the other; until then nothing is claimed. */
+  readonly turns?: readonly (number | null)[];
 }
 
 const accept = () => Response.json({ success: true, accepted: true });
@@ -46,6 +52,8 @@ function scene(options: Scene) {
   const due = [...options.due ?? []];
   const stale = [...options.stale ?? []];
   const silent = [...options.silent ?? []];
+  const silentOfVps = [...options.silentOfVps ?? []];
+  const turns = [...options.turns ?? []];
   const receipts: Record<string, unknown>[] = [];
   const results = new Map<string, Record<string, unknown>>();
   const claims: { readonly limit: number; readonly excluded: string[] }[] = [];
@@ -83,6 +91,7 @@ function scene(options: Scene) {
       switch (name) {
         case "claim_recipients": {
           claims.push({ limit: given.p_limit, excluded: given.p_exclude_sessions });
+          if (turns.length > 0) return { ok: true, value: [] };
           const rows = due.filter((row) => claimable(row, given.p_exclude_sessions, given.p_gateways)).slice(
             0,
             given.p_limit,
@@ -104,29 +113,40 @@ function scene(options: Scene) {
           return { ok: true, value: rows };
         }
         case "claim_silent_messages": {
-          const ids = given.p_gateways.includes("sms") ? silent.splice(0, given.p_limit) : [];
-          const rows = ids.map((id) => ({
-            client_message_id: `attempt-${id}`,
-            message_id: id,
-            campaign_id: "c",
-            gateway: "sms",
-            session_id: "+14155550123",
-          }));
+          const rowsOf = (ids: readonly string[], gateway: string, session_id: string) =>
+            ids.map((id) => ({
+              client_message_id: `attempt-${id}`,
+              message_id: id,
+              campaign_id: "c",
+              gateway,
+              session_id,
+            }));
+          const take = (ids: string[], gateway: string) =>
+            given.p_gateways.includes(gateway) ? ids.splice(0, given.p_limit) : [];
+          const rows = [
+            ...rowsOf(take(silent, "sms"), "sms", "+14155550123"),
+            ...rowsOf(take(silentOfVps, "vps"), "vps", "wa_1"),
+          ];
           return { ok: true, value: rows };
         }
         case "record_receipts": {
-          assert.equal(given.p_source, "sms_delivery");
+          const readers = new Set(given.p_receipts.map((receipt: { reader: string }) => receipt.reader));
+          assert.deepEqual([...readers], [given.p_source === "sms_delivery" ? "sms" : "recipient"]);
           receipts.push(...given.p_receipts);
           return { ok: true, value: { recorded: given.p_receipts.length, duplicates: 0, parked: 0, journaled: 0 } };
         }
         case "sweep_webhook_events":
           return { ok: true, value: { expired: 0, deleted: 0 } };
+        case "check_alarms":
+          return { ok: true, value: [] };
         case "record_send_results": {
           for (const result of given.p_results) {
             results.set(result.clientMessageId, result);
           }
           return { ok: true, value: { recorded: given.p_results.length, superseded: 0 } };
         }
+        case "milliseconds_until_next_send":
+          return { ok: true, value: turns.shift() ?? null };
         default:
           return { ok: true, value: 0 };
       }
@@ -167,6 +187,7 @@ function claimedRow(row: DueRow) {
     content: row.content ?? { type: "text", text: "Hello" },
     variables: row.variables ?? {},
     attempt_number: 1,
+    send_after_ms: row.sendAfterMs ?? null,
   };
 }
 
@@ -202,7 +223,7 @@ Deno.test("processor does little when nothing is due", async () => {
   const it = scene({});
   const { body } = await it.run();
   assert.equal(body.claimed, 0);
-  assert.ok(it.deps.calls.length <= 14, `${it.deps.calls.length} calls`);
+  assert.ok(it.deps.calls.length <= 15, `${it.deps.calls.length} calls`);
 });
 
 Deno.test("processor records each answer of the gateway for what it proves", async () => {
@@ -532,7 +553,8 @@ Deno.test("processor asks about messages that nobody reported on, and records wh
   });
   const { body } = await it.run();
   assert.equal(body.polled, 3);
-  const common = { reader: "sms", sessionId: "+14155550123" };
+  // no sender: that it had to be asked for does not mean that its webhooks are heard
+  const common = { reader: "sms" };
   assert.deepEqual(it.receipts, [{
     ...common,
     event: "message_delivered",
@@ -564,8 +586,46 @@ Deno.test("processor asks about silent messages in bounded batches, and no more 
   assert.deepEqual(away.receipts, []);
 });
 
+Deno.test("processor asks each provider about its own silent messages, and records what each says in its place", async () => {
+  const it = scene({
+    silent: ["SM1"],
+    silentOfVps: ["V1", "V2"],
+    environment: twilio,
+    gateway: (url) => {
+      if (url.host === "twilio.test") return Response.json({ status: "delivered" });
+      const isRead = url.searchParams.get("clientMessageId") === "attempt-V1";
+      return Response.json({ found: true, status: isRead ? "read" : "sent", messageId: "V" });
+    },
+  });
+  const { body } = await it.run();
+  assert.equal(body.polled, 3);
+  assert.deepEqual(
+    it.receipts.map(({ event, messageId, reader, sessionId }) => [event, messageId, reader, sessionId ?? null]),
+    [
+      ["message_delivered", "SM1", "sms", null],
+      ["message_read", "V1", "recipient", null],
+    ],
+  );
+});
+
+Deno.test("processor has messages of a session to contacts asked for later, also those only accepted, and none to groups", async () => {
+  const contact = { session: "wa_1", channel: "whatsapp", gateway: "vps" };
+  const it = scene({
+    due: [
+      { id: "accepted", ...contact, recipient: "+919876543210" },
+      { id: "sent", ...contact, recipient: "+919876543211" },
+      { id: "group", session: "wa_1" },
+    ],
+    gateway: (_url, { clientMessageId }) =>
+      clientMessageId === "accepted" ? accept() : Response.json({ success: true, messageId: "V1" }),
+  });
+  await it.run();
+  const pollAfter = (id: string) => it.results.get(id)?.pollAfterSeconds;
+  assert.deepEqual([pollAfter("accepted"), pollAfter("sent"), pollAfter("group")], [600, 600, undefined]);
+});
+
 Deno.test("processor asks nobody about silent messages while no gateway is ready that could say", async () => {
-  const it = scene({ silent: ["SM1"], environment: cloudApi });
+  const it = scene({ silent: ["SM1"], environment: { ...cloudApi, WHATSAPP_VPS_URL: "", WHATSAPP_VPS_API_KEY: "" } });
   assert.equal((await it.run()).body.polled, 0);
   assert.ok(it.deps.calls.every((call) => call.name !== "claim_silent_messages"));
 });
@@ -672,13 +732,26 @@ Deno.test("processor answers 503 when the database goes away, and still records 
   assert.equal(it.results.size, it.sentTo.length);
 });
 
+Deno.test("processor checks alarms at the end of each run, also of one that failed, and says what it could send through", async () => {
+  for (const failing of [undefined, "claim_recipients", "check_alarms"]) {
+    const it = scene({
+      failing: (name) => name === failing ? { code: "database_unavailable" } : undefined,
+    });
+    const { status } = await it.run();
+    assert.equal(status, failing === "claim_recipients" ? 503 : 200, failing);
+    const last = it.deps.calls.at(-1);
+    assert.equal(last?.name, "check_alarms");
+    assert.match(JSON.stringify(last?.args), /"p_gateways":\["vps"\]/);
+  }
+});
+
 Deno.test("processor claims nothing while no gateway is ready, and names the variable for the log", async () => {
   for (const variable of ["WHATSAPP_VPS_URL", "WHATSAPP_VPS_API_KEY", "PROCESS_POLL_SECONDS"]) {
     const value = variable === "PROCESS_POLL_SECONDS" ? "soon" : "";
     const it = scene({ due: rows(1), environment: { [variable]: value } });
     await assert.rejects(it.run(), (error) => error instanceof EnvironmentError && error.variable === variable);
     const names = it.deps.calls.map((call) => call.name);
-    assert.deepEqual(names, ["start_due_campaigns", "finalize_campaigns", "fold_campaign_counters"]);
+    assert.deepEqual(names, ["start_due_campaigns", "finalize_campaigns", "fold_campaign_counters", "check_alarms"]);
   }
 });
 
@@ -711,4 +784,60 @@ Deno.test("processor writes no message, no key and no whole number or id to its 
   for (const secret of ["very private", id, "9876543210", "14155550123", "vps", "cron", "twilio", "Bearer", "Basic"]) {
     assert.ok(!log.includes(secret), secret);
   }
+});
+
+// ---- pacing ----
+
+Deno.test("processor sends a paced message when its turn has come, and not before", async () => {
+  const clock = new ImpatientClock();
+  const due = [0, 400, 900].map((sendAfterMs, i) => ({ id: `m${i}`, session: "wa_1", sendAfterMs }));
+  const sentAt: number[] = [];
+  const it = scene({
+    due,
+    clock,
+    gateway: () => {
+      sentAt.push(clock.now());
+      return accept();
+    },
+  });
+  const { body } = await it.run();
+  assert.deepEqual([body.accepted, body.late], [3, 0]);
+  assert.ok(sentAt.every((at, i) => at >= (due[i]?.sendAfterMs ?? 0)), sentAt.join(", "));
+  const claim = it.deps.calls.find((call) => call.name === "claim_recipients");
+  assert.match(JSON.stringify(claim?.args), /"p_pace_ahead":"1000 milliseconds"/);
+});
+
+Deno.test("processor leaves a paced message to its lease when it has fallen behind its turn", async () => {
+  const clock = new FakeClock();
+  const it = scene({ due: [{ id: "m1", session: "wa_1", sendAfterMs: 0 }, { id: "m2", session: "wa_1" }], clock });
+  const { rpc } = it.deps;
+  const request = new Request("http://f", { method: "POST", headers: { "x-api-key": "cron" } });
+  const response = await handle(request, {
+    ...it.deps,
+    slots: new SendSlots(),
+    rpc: (name, args) => {
+      // the answer to the claim takes its time
+      if (name === "claim_recipients") clock.advance(2_600);
+      return rpc(name, args);
+    },
+  });
+  const body = await response.json();
+  assert.deepEqual([body.late, body.accepted], [1, 1]);
+  assert.deepEqual(it.sentTo, ["/sendm2"]);
+});
+
+Deno.test("processor waits for a sender whose turn comes soon, and goes on", async () => {
+  const clock = new ImpatientClock();
+  const it = scene({ due: rows(2), clock, turns: [700, 9_000] });
+  const { body } = await it.run();
+  assert.equal(body.accepted, 2);
+  assert.ok(clock.waits.includes(700) && clock.waits.includes(9_000), clock.waits.join(", "));
+});
+
+Deno.test("processor leaves a sender whose turn comes late to the next run", async () => {
+  const clock = new ImpatientClock();
+  const it = scene({ due: rows(2), clock, turns: [10_001] });
+  const { body } = await it.run();
+  assert.equal(body.accepted, 0);
+  assert.equal(it.left(), 2);
 });

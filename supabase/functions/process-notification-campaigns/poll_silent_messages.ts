@@ -9,7 +9,6 @@ const silentMessages = z.array(
     client_message_id: z.string(),
     message_id: z.string(),
     gateway: z.string(),
-    session_id: z.string().nullable(),
   }),
 );
 
@@ -40,13 +39,15 @@ export async function pollSilentMessages(
   if (!messages.ok) return messages;
 
   const answers = await Promise.all(messages.value.map(async (message) => {
-    const receipt = await gateways.get(message.gateway)?.report?.(message.message_id, timeoutMs);
+    const sent = { messageId: message.message_id, clientMessageId: message.client_message_id };
+    const receipt = await gateways.get(message.gateway)?.report?.(sent, timeoutMs);
     if (receipt === undefined) return [];
-    return [{ ...receipt, clientMessageId: message.client_message_id, sessionId: message.session_id }];
+    // not under its sender: what has to be asked for does not mean that its webhooks are heard
+    return [{ ...receipt, clientMessageId: message.client_message_id }];
   }));
   const receipts = answers.flat();
-  if (receipts.length > 0) {
-    const recorded = await deps.rpc("record_receipts", { p_receipts: receipts, p_source: "sms_delivery" });
+  for (const [source, part] of Map.groupBy(receipts, ({ reader }) => reader === "sms" ? "sms_delivery" : "receipt")) {
+    const recorded = await deps.rpc("record_receipts", { p_receipts: part, p_source: source });
     if (!recorded.ok) return recorded;
   }
   return { ok: true, value: { asked: messages.value.length, answered: receipts.length } };

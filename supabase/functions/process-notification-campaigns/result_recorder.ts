@@ -21,8 +21,10 @@ export type SendResult = {
   readonly leaseSeconds?: number;
   /** Of `not_found`: false where nobody could be asked. */
   readonly asked?: boolean;
-  /** Of `sent`: when to ask whether it was delivered, should nobody have said by then. */
+  /** Of `sent` and `accepted`: when to ask whether it was delivered, should nobody have said by then. */
   readonly pollAfterSeconds?: number;
+  /** What WhatsApp calls the recipient, where that is not the number dialled. */
+  readonly waId?: string;
 };
 
 const BATCH_SIZE = 100;

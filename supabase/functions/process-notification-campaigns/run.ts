@@ -22,12 +22,15 @@ const claimedRow = z.object({
   recipient: z.string(),
   content: z.unknown(),
   variables: z.unknown(),
+  /** Null where the sender has no pace. */
+  send_after_ms: z.number().nullable(),
 });
 type ClaimedRow = z.output<typeof claimedRow>;
 
 const staleRow = claimedRow.pick({
   client_message_id: true,
   campaign_id: true,
+  channel: true,
   gateway: true,
   session_id: true,
   recipient: true,
@@ -49,6 +52,12 @@ const GIVE_UP_AFTER_ASKING = 40;
 /** How often a busy run starts campaigns that have come due and looks for stale rows. */
 const UPKEEP_MS = 2_000;
 const IDLE_POLL_MS = 1_000;
+/** What a sender with a limit will send within so long is claimed with the time to send it at. */
+const PACE_AHEAD_MS = 1_000;
+/** A paced send that starts later than this after its time is left to its lease: it would crowd the ones behind it. */
+const MAX_BEHIND_PACE_MS = 2_500;
+/** A sender whose turn comes within so long is waited for; others are left to the next run. */
+const MAX_TURN_WAIT_MS = 10_000;
 /** A flood of failures is counted in the answer; so many are described in the log. */
 const MAX_DESCRIBED = 20;
 
@@ -73,6 +82,7 @@ export class Run {
   #polls: Promise<void> | undefined;
   #pollsEnded = false;
   #pollFailure: Failure | undefined;
+  #fold: Promise<void> | undefined;
   #nextUpkeep = 0;
   #described = 0;
   #failure: Failure | undefined;
@@ -104,7 +114,7 @@ export class Run {
       }
       // nothing is due and nothing under way: has settling that made anything due?
       await this.#settle();
-      if (this.#progress === settledAt) break;
+      if (this.#progress === settledAt && !await this.#turnComes()) break;
       settledAt = this.#progress;
     }
     await this.#finish();
@@ -130,9 +140,17 @@ export class Run {
     if (this.#deps.clock.now() < this.#nextUpkeep) return;
     this.#nextUpkeep = this.#deps.clock.now() + UPKEEP_MS;
     this.figures.started += await this.#count("start_due_campaigns");
+    await this.#count("continue_steering");
     if (this.#failure !== undefined) return;
+    // screens follow the folded counters; what fails here is made up for at the end
+    if (this.figures.claimed > 0) this.#fold ??= this.#foldCounters().finally(() => this.#fold = undefined);
     this.#lookUps ??= this.#lookUpStale().finally(() => this.#lookUps = undefined);
     this.#polls ??= this.#pollSilent().finally(() => this.#polls = undefined);
+  }
+
+  async #foldCounters(): Promise<void> {
+    const folded = await callCount(this.#deps, "fold_campaign_counters");
+    if (folded.ok) this.figures.folded += folded.value;
   }
 
   async #claim(): Promise<number> {
@@ -145,6 +163,7 @@ export class Run {
       p_exclude_sessions: excluded,
       p_gateways: [...this.#gateways.keys()],
       p_default_senders: this.#defaultSenders,
+      p_pace_ahead: `${PACE_AHEAD_MS} milliseconds`,
       ...(leaseSeconds === undefined ? {} : { p_lease: `${leaseSeconds} seconds` }),
     });
     const rows = parseAnswer(answer, z.array(claimedRow), "claim_recipients", this.#deps.log);
@@ -177,9 +196,13 @@ export class Run {
   }
 
   async #send(row: ClaimedRow, claimedAt: number): Promise<void> {
+    const { clock } = this.#deps;
+    const turn = row.send_after_ms;
+    if (turn !== null && turn > 0) await clock.sleep(turn);
+    const waited = clock.now() - claimedAt;
     // a send takes up to half the lease; one that starts in its second half could outlive it
-    const waited = this.#deps.clock.now() - claimedAt;
-    if (this.#settings.leaseSeconds !== undefined && waited > this.#settings.leaseSeconds * 500) {
+    const outlivesLease = this.#settings.leaseSeconds !== undefined && waited > this.#settings.leaseSeconds * 500;
+    if (outlivesLease || (turn !== null && waited > turn + MAX_BEHIND_PACE_MS)) {
       this.figures.late++;
       return;
     }
@@ -275,16 +298,37 @@ export class Run {
     }
   }
 
-  #record(row: Pick<ClaimedRow, "client_message_id" | "gateway">, outcome: Outcome | NotFound): void {
+  #record(row: Pick<ClaimedRow, "client_message_id" | "channel" | "gateway">, outcome: Outcome | NotFound): void {
     const { leaseSeconds, pollAfterSeconds } = this.#settings;
     const renews = outcome.outcome === "accepted" && leaseSeconds !== undefined;
-    const canBePolled = outcome.outcome === "sent" && this.#gateways.get(row.gateway)?.report !== undefined;
+    // one that is only accepted may be proved sent by a callback, which says nothing about asking
+    const isTaken = outcome.outcome === "sent" || outcome.outcome === "accepted";
+    const canBePolled = isTaken && row.channel !== "whatsapp_group" &&
+      this.#gateways.get(row.gateway)?.report !== undefined;
     this.#recorder.add({
       clientMessageId: row.client_message_id,
       ...outcome,
       ...(renews ? { leaseSeconds } : {}),
       ...(canBePolled ? { pollAfterSeconds } : {}),
     });
+  }
+
+  /** Whether a sender that has its pace, or was told to wait, may soon send what is due; resolves when it may. */
+  async #turnComes(): Promise<boolean> {
+    const answer = await this.#deps.rpc("milliseconds_until_next_send", {
+      p_gateways: [...this.#gateways.keys()],
+      p_default_senders: this.#defaultSenders,
+    });
+    const wait = parseAnswer(answer, z.number().nullable(), "milliseconds_until_next_send", this.#deps.log);
+    if (!wait.ok) {
+      this.#failure ??= wait.failure;
+      return false;
+    }
+    if (wait.value === null || wait.value > Math.min(MAX_TURN_WAIT_MS, this.#deadline - this.#deps.clock.now())) {
+      return false;
+    }
+    await this.#deps.clock.sleep(wait.value, this.#stop);
+    return true;
   }
 
   /** With nothing under way: records everything, lets go of rows that nobody could ask about, closes campaigns. */
@@ -298,7 +342,7 @@ export class Run {
   async #finish(): Promise<void> {
     const cancel = new AbortController();
     const longest = Math.max(this.#settings.sendTimeoutMs, this.#settings.lookUpTimeoutMs) + 5_000;
-    const ended = Promise.all([...this.#inFlight, ...this.#questions]).then(() => true);
+    const ended = Promise.all([...this.#inFlight, ...this.#questions, this.#fold]).then(() => true);
     const inTime = await Promise.race([ended, this.#deps.clock.sleep(longest, cancel.signal).then(() => false)]);
     cancel.abort();
     if (!inTime) {

@@ -23,7 +23,7 @@ export async function handle(request: Request, deps: Deps): Promise<Response> {
   if (request.method === "POST" && request.headers.has(META_SIGNATURE_HEADER)) {
     return await receiveMetaPost(request, deps);
   }
-  const refusal = authorize(request, deps.environment, "WEBHOOK_SECRET_KEY", "GET, POST");
+  const refusal = authorize(request, deps.environment, "WEBHOOK_SECRET_KEY", { allow: "GET, POST" });
   if (refusal !== undefined) return failureResponse(refusal);
   return await receiveEvents(request, deps, {
     source: "receipt",

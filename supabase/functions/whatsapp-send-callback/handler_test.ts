@@ -72,10 +72,83 @@ Deno.test("send callback answers an empty array without a call", async () => {
 });
 
 Deno.test("send callback hands an unknown event on whole, for the journal", async () => {
-  const unknown = { event: "session_disconnected", sessionId: "wa_1", details: { code: 428 } };
-  const { status, calls } = await answerTo(unknown);
+  for (const event of ["qr_code", "session_renamed"]) {
+    const unknown = { event, sessionId: "wa_1", details: { code: 428 } };
+    const { status, calls } = await answerTo(unknown);
+    assert.equal(status, 200);
+    assert.deepEqual(calls, [{ name: "record_send_callback", args: { p_event: [unknown] } }]);
+  }
+});
+
+/** The counts of a post about sessions. */
+const signalCounts = { ...counts, applied: 1, ignored: 0 };
+const answerSignals: FakeRpc = (name) => ({ ok: true, value: name === "record_gateway_events" ? signalCounts : null });
+
+Deno.test("send callback hands on what became of a session, with its cause, in one call with the callbacks", async () => {
+  const about = { sessionId: "wa_1", timestamp: 1_720_000_000 };
+  const { status, body, calls } = await answerTo([
+    { event: "session_restricted", ...about, reason: "463: account restricted" },
+    sent,
+    { event: "session_restored", ...about },
+    { event: "session_disconnected", ...about, error: { code: 401, message: "logged out" } },
+    { event: "session_connected", ...about, reason: null, error: null },
+    { event: "session_limited", ...about, dailyLimit: 250 },
+    { event: "session_limited", ...about, dailyLimit: null },
+  ], deps(answerSignals));
   assert.equal(status, 200);
-  assert.deepEqual(calls, [{ name: "record_send_callback", args: { p_event: [unknown] } }]);
+  assert.deepEqual(body, { ok: true, ...signalCounts });
+  const by = "the gateway reported";
+  const [restricted, restored] = ["sender_restricted", "sender_restored"];
+  const limited = { event: "sender_limited", cause: "limit", ...about, reason: `${by} session_limited` };
+  assert.deepEqual(calls, [{
+    name: "record_gateway_events",
+    args: {
+      p_callbacks: [recorded],
+      p_signals: [
+        {
+          event: restricted,
+          cause: "restriction",
+          ...about,
+          reason: `${by} session_restricted: 463: account restricted`,
+        },
+        { event: restored, cause: "restriction", ...about, reason: `${by} session_restored` },
+        { event: restricted, cause: "connection", ...about, reason: `${by} session_disconnected: logged out` },
+        { event: restored, cause: "connection", ...about, reason: `${by} session_connected` },
+        { ...limited, dailyLimit: 250 },
+        { ...limited, dailyLimit: null },
+      ],
+    },
+  }]);
+});
+
+Deno.test("send callback refuses a session's event that does not say which session, or which limit", async () => {
+  const odd: [unknown, RegExp][] = [
+    [{ event: "session_restricted" }, /sessionId: is missing/],
+    [{ event: "session_restricted", sessionId: " " }, /sessionId: must not be empty/],
+    [{ event: "session_restored", sessionId: 7 }, /sessionId: must be a text/],
+    [{ event: "session_limited", sessionId: "wa_1" }, /dailyLimit: is missing/],
+    [{ event: "session_limited", sessionId: "wa_1", dailyLimit: 0 }, /dailyLimit/],
+    [{ event: "session_limited", sessionId: "wa_1", dailyLimit: "many" }, /dailyLimit/],
+  ];
+  for (const [event, words] of odd) {
+    const { status, body, calls } = await answerTo(event, deps(answerSignals));
+    assert.equal(status, 400);
+    assert.match(body.error.message, words);
+    assert.deepEqual(calls.map(({ name }) => name), ["journal_webhook_event"]);
+  }
+});
+
+Deno.test("send callback journals a signal that the database refuses under its own source", async () => {
+  const rpc: FakeRpc = (name, args) =>
+    name === "record_gateway_events" && JSON.stringify(args).includes("poison")
+      ? { ok: false, failure: { code: "internal" } }
+      : answerSignals(name, args);
+  const given = deps(rpc);
+  const { status } = await answerTo([sent, { event: "session_restricted", sessionId: "poison" }], given);
+  assert.equal(status, 200);
+  const kept = given.calls.filter(({ name }) => name === "journal_webhook_event");
+  assert.equal(kept.length, 1);
+  assert.match(JSON.stringify(kept[0]?.args), /"p_source":"signal","p_reason":"error"/);
 });
 
 Deno.test("send callback takes message_sent without a message id when something else names the message", async () => {

@@ -74,6 +74,7 @@ const { code, words, id } = answerFields;
 /** The parts of an answer that are looked at. */
 const answerBody = z.object({
   messages: orNull(z.array(z.object({ id }))),
+  contacts: orNull(z.array(z.object({ input: words, wa_id: orNull(z.string().regex(/^\d{6,15}$/)) }))),
   error: orNull(z.object({ code, message: words, error_data: orNull(z.object({ details: words })) })),
 });
 
@@ -100,5 +101,13 @@ function sendOutcome(answer: GatewayAnswer): SendOutcome {
   const messageId = read?.messages?.[0]?.id ?? null;
   return messageId === null
     ? { outcome: "unknown", errorCode: "unreadable_answer", errorMessage: "the answer names no message id" }
-    : { outcome: "sent", messageId };
+    : { outcome: "sent", messageId, ...otherSpelling(read?.contacts?.[0]) };
+}
+
+/** What WhatsApp calls the recipient, where that is not what was dialled: Mexico's 521, Argentina's 549, Brazil's nine. */
+function otherSpelling(
+  contact: { readonly input: string | null; readonly wa_id: string | null } | undefined,
+): { readonly waId?: string } {
+  if (contact === undefined || contact.wa_id === null || contact.input === null) return {};
+  return contact.input.replace(/\D/g, "") === contact.wa_id ? {} : { waId: contact.wa_id };
 }

@@ -158,6 +158,29 @@ Deno.test("cloud api believes a server error only where its code says that nothi
   }
 });
 
+Deno.test("cloud api says what WhatsApp calls the recipient where that is not the number dialled", async () => {
+  const outcomeOf = (input: unknown, wa_id: unknown) => send(200, { ...taken, contacts: [{ input, wa_id }] });
+  for (const [input, waId] of [["+525512345678", "5215512345678"], ["5511912345678", "551112345678"]]) {
+    assert.deepEqual(await outcomeOf(input, waId), { outcome: "sent", messageId: "wamid.1", waId });
+  }
+  const same = { outcome: "sent", messageId: "wamid.1" };
+  for (
+    const [input, waId] of [
+      ["+91 98765-43210", "919876543210"],
+      ["+919876543210", null],
+      ["+919876543210", ""],
+      ["+919876543210", "IN.1349"],
+      ["+919876543210", 919876543211],
+      [undefined, "919876543211"],
+    ]
+  ) {
+    assert.deepEqual(await outcomeOf(input, waId), same, `${input} ${waId}`);
+  }
+  for (const contacts of [undefined, null, {}, [], [null], ["x"]]) {
+    assert.deepEqual(await send(200, { ...taken, contacts }), same);
+  }
+});
+
 Deno.test("cloud api cannot be asked about an attempt, and says so without asking", async () => {
   const { gateway, requests } = answered(200, {});
   const found = await gateway.lookUp({ clientMessageId: "id", sessionId: null, recipient: "+91" }, 1_000);

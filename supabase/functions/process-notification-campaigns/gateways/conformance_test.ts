@@ -28,6 +28,14 @@ interface Subject {
     readonly body: unknown;
     readonly code: string;
   };
+  /** Answers to the question what became of a sent message, and what each comes to; none where nobody can be asked. */
+  readonly reports?: {
+    readonly delivered: unknown;
+    readonly read: unknown;
+    readonly failed: { readonly body: unknown; readonly code: string };
+    readonly undecided: readonly unknown[];
+    readonly reader: string;
+  };
 }
 
 const subjects: Readonly<Record<string, Subject>> = {
@@ -36,6 +44,15 @@ const subjects: Readonly<Record<string, Subject>> = {
     message: { channel: "whatsapp_group", sessionId: "wa_1", recipient: "120363040000000001@g.us" },
     takes: { status: 200, body: { success: true, accepted: true }, outcome: { outcome: "accepted" } },
     refuses: { status: 400, body: { success: false, error: { code: "463", message: "restricted" } }, code: "463" },
+    reports: {
+      delivered: { found: true, status: "delivered", messageId: "id" },
+      read: { found: true, status: "READ", messageId: "another" },
+      failed: { body: { found: true, status: "failed", error: { code: "463", message: "restricted" } }, code: "463" },
+      undecided: [{ found: true, status: "sent", messageId: "id" }, { found: true, status: "queued" }, {
+        found: false,
+      }],
+      reader: "recipient",
+    },
   },
   "cloud-api": {
     environment: (url) => ({ WHATSAPP_CLOUD_API_URL: url, WHATSAPP_ACCESS_TOKEN: "token" }),
@@ -48,6 +65,13 @@ const subjects: Readonly<Record<string, Subject>> = {
     message: { channel: "sms", sessionId: "+14155550123", recipient: "+919876543210" },
     takes: { status: 201, body: { sid: "SM1", status: "queued" }, outcome: { outcome: "sent", messageId: "SM1" } },
     refuses: { status: 400, body: { code: 21610, message: "unsubscribed", status: 400 }, code: "21610" },
+    reports: {
+      delivered: { sid: "id", status: "delivered" },
+      read: { sid: "id", status: "read" },
+      failed: { body: { sid: "id", status: "undelivered", error_code: 30003, error_message: "off" }, code: "30003" },
+      undecided: [{ sid: "id", status: "queued" }, { sid: "id", status: "sending" }, { sid: "id" }],
+      reader: "sms",
+    },
   },
 };
 
@@ -56,6 +80,7 @@ const attempt = {
   sessionId: null,
   recipient: "+919876543210",
 };
+const sentMessage = { messageId: "id", clientMessageId: attempt.clientMessageId };
 const UNANSWERED = ["connection_refused", "timeout", "http_502", "unreadable_answer"];
 
 /** A server that answers every request with these bytes and then closes. */
@@ -238,13 +263,33 @@ function conform(definition: GatewayDefinition, subject: Subject): void {
     });
   });
 
+  const { reports } = subject;
+  Deno.test(`${name} ${reports === undefined ? "cannot tell" : "tells"} what became of a message when it is asked`, async () => {
+    if (reports === undefined) return assert.equal(gatewayAt("http://gateway.test").report, undefined);
+    const ask = async (body: unknown) => {
+      let answer: unknown;
+      await withServer(answering(httpAnswer(200, body)), async (url) => {
+        answer = await gatewayAt(url).report?.(sentMessage, 5_000);
+      });
+      return answer;
+    };
+    const about = { messageId: "id", reader: reports.reader };
+    assert.deepEqual(await ask(reports.delivered), { event: "message_delivered", ...about });
+    assert.deepEqual(await ask(reports.read), { event: "message_read", ...about });
+    const failed: Record<string, unknown> = JSON.parse(JSON.stringify(await ask(reports.failed.body)));
+    const { errorMessage, ...rest } = failed;
+    assert.deepEqual(rest, { event: "message_failed", ...about, errorCode: reports.failed.code });
+    assert.equal(typeof errorMessage, "string");
+    for (const body of [...reports.undecided, null, [], "sent"]) assert.equal(await ask(body), undefined);
+  });
+
   Deno.test(`${name} leaves a question open when it is away, hangs or breaks, and never throws`, async () => {
     const ask = async (url: string, timeoutMs = 5_000) => {
       const gateway = gatewayAt(url);
       const found = await gateway.lookUp(attempt, timeoutMs);
       if (found.outcome === "not_found") assert.equal(found.asked, false);
       else assert.ok(found.outcome === "unanswered" && UNANSWERED.includes(found.errorCode), JSON.stringify(found));
-      assert.equal(await gateway.report?.("id", timeoutMs), undefined);
+      assert.equal(await gateway.report?.(sentMessage, timeoutMs), undefined);
     };
     await ask(await deadUrl());
     await withServer(() => {}, (url) => ask(url, 50));

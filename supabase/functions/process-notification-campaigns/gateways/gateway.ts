@@ -34,6 +34,8 @@ export type SendOutcome = {
   readonly messageId?: string;
   readonly errorCode?: string;
   readonly errorMessage?: string;
+  /** What WhatsApp calls the recipient, in digits, where that is not the number dialled. */
+  readonly waId?: string;
   /** How long the gateway asks to be left alone, in seconds. */
   readonly retryAfterSeconds?: number;
 };
@@ -49,6 +51,14 @@ export type LookUpOutcome = SendOutcome | NotFound | {
   readonly outcome: "unanswered";
   readonly errorCode: string;
 };
+
+/** A message that a gateway has sent to a contact. */
+export interface SentMessage {
+  /** The provider's id of it. */
+  readonly messageId: string;
+  /** Ours. */
+  readonly clientMessageId: string;
+}
 
 /** What became of a sent message, as `record_receipts` takes it. */
 export type Receipt = {
@@ -76,8 +86,11 @@ export interface Gateway {
   send(message: OutgoingMessage, timeoutMs: number): Promise<SendOutcome>;
   /** Asks what became of an attempt. */
   lookUp(attempt: Attempt, timeoutMs: number): Promise<LookUpOutcome>;
-  /** Asks what became of a sent message on which nobody has reported; undefined while there is nothing to say. */
-  report?(messageId: string, timeoutMs: number): Promise<Receipt | undefined>;
+  /**
+   * Asks what became of a message to a contact on which nobody has reported; undefined while there is nothing to say.
+   * One to a group is many people's: no answer would count them.
+   */
+  report?(message: SentMessage, timeoutMs: number): Promise<Receipt | undefined>;
 }
 
 /** A kind of gateway, and how it is made. */

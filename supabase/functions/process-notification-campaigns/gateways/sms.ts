@@ -62,7 +62,7 @@ export const sms: GatewayDefinition = {
 
       lookUp: () => Promise.resolve({ outcome: "not_found", asked: false }),
 
-      async report(messageId, timeoutMs) {
+      async report({ messageId }, timeoutMs) {
         const question = `${messages}/${encodeURIComponent(messageId)}.json`;
         try {
           return receiptOf(messageId, await askGateway(fetcher, question, { method: "GET", headers }, timeoutMs));

@@ -21,6 +21,8 @@ const message = {
   message: { type: "text", text: "Grüße & more = 1+1" },
 };
 
+const sent = { messageId: "SM1", clientMessageId: message.clientMessageId };
+
 /** The gateway, before another side that answers every request with this. */
 function answered(status: number, body: unknown, set: Record<string, string> = {}) {
   const all: Record<string, string> = { ...variables, ...set };
@@ -35,8 +37,7 @@ async function formOf(sessionId: string, set: Record<string, string> = {}): Prom
   return Object.fromEntries(new URLSearchParams(requests[0]?.body));
 }
 
-const report = (status: number, body: unknown) =>
-  Promise.resolve(answered(status, body).gateway.report?.("SM1", 1_000));
+const report = (status: number, body: unknown) => Promise.resolve(answered(status, body).gateway.report?.(sent, 1_000));
 
 Deno.test("sms sends a form as Twilio wants it, with the id of the attempt in its callback", async () => {
   const { gateway, requests } = answered(201, { sid: "SM1", status: "queued", price: null, error_code: null });
@@ -136,7 +137,7 @@ Deno.test("sms reports what became of a message, and what it cost", async () => 
     error_code: null,
     date_updated: "Sun, 22 Nov 2026 10:00:00 +0000",
   });
-  assert.deepEqual(await gateway.report?.("SM1", 1_000), {
+  assert.deepEqual(await gateway.report?.(sent, 1_000), {
     event: "message_delivered",
     messageId: "SM1",
     reader: "sms",

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { answerFields } from "./answer_fields.ts";
 import { askGateway, type GatewayAnswer } from "./ask_gateway.ts";
 import { classifyFetchError } from "./classify_fetch_error.ts";
-import type { GatewayDefinition, LookUpOutcome, OutgoingMessage, SendOutcome } from "./gateway.ts";
+import type { GatewayDefinition, LookUpOutcome, OutgoingMessage, Receipt, SendOutcome } from "./gateway.ts";
 import { handOver } from "./hand_over.ts";
 import { orNull } from "./or_null.ts";
 import { type Reason, refusalOutcome } from "./refusal_outcome.ts";
@@ -20,6 +20,10 @@ export const vps: GatewayDefinition = {
   create(environment, fetcher) {
     const url = environment.url(ADDRESS);
     const headers = { "x-api-key": environment.required(KEY) };
+    const ask = (clientMessageId: string, timeoutMs: number) => {
+      const question = `${url}/message-status?clientMessageId=${encodeURIComponent(clientMessageId)}`;
+      return askGateway(fetcher, question, { method: "GET", headers }, timeoutMs);
+    };
     return {
       send(message, timeoutMs) {
         const { clientMessageId, sessionId } = message;
@@ -29,11 +33,19 @@ export const vps: GatewayDefinition = {
       },
 
       async lookUp({ clientMessageId }, timeoutMs) {
-        const question = `${url}/message-status?clientMessageId=${encodeURIComponent(clientMessageId)}`;
         try {
-          return lookUpOutcome(await askGateway(fetcher, question, { method: "GET", headers }, timeoutMs));
+          return lookUpOutcome(await ask(clientMessageId, timeoutMs));
         } catch (thrown) {
           return { outcome: "unanswered", errorCode: classifyFetchError(thrown).code };
+        }
+      },
+
+      async report({ messageId, clientMessageId }, timeoutMs) {
+        try {
+          return receiptOf(messageId, await ask(clientMessageId, timeoutMs));
+        } catch {
+          // it is asked again, later
+          return undefined;
         }
       },
     };
@@ -91,7 +103,9 @@ function sendOutcome(answer: GatewayAnswer): SendOutcome {
   };
 }
 
-const SENT = new Set(["sent", "server_ack", "delivered", "delivery_ack", "read", "played"]);
+const DELIVERED = new Set(["delivered", "delivery_ack"]);
+const READ = new Set(["read", "played"]);
+const SENT = new Set(["sent", "server_ack", ...DELIVERED, ...READ]);
 const FAILED = new Set(["failed", "error", "rejected"]);
 
 /**
@@ -120,6 +134,18 @@ function lookUpOutcome({ status, body }: GatewayAnswer): LookUpOutcome {
     return { outcome: "failed", ...messageId, ...rejection(reasonOf(status, read.data)) };
   }
   return { outcome: "accepted", ...messageId };
+}
+
+/** What became of a message to a contact, by the answer to `/message-status`; that it was sent is known already. */
+function receiptOf(messageId: string, { status, body }: GatewayAnswer): Receipt | undefined {
+  const read = answerBody.safeParse(body).data;
+  if (status !== 200 || read?.found !== true) return undefined;
+  const state = read.status?.toLowerCase() ?? "";
+  // the one person whom the message was for: whoever else reports it has the same in mind
+  const about = { messageId, reader: "recipient" };
+  if (READ.has(state)) return { event: "message_read", ...about };
+  if (DELIVERED.has(state)) return { event: "message_delivered", ...about };
+  return FAILED.has(state) ? { event: "message_failed", ...about, ...rejection(reasonOf(status, read)) } : undefined;
 }
 
 /** The gateway's own code and words; a 401 is about us, whatever else it says, and keeps its number. */

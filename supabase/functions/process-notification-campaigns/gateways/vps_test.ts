@@ -125,3 +125,24 @@ Deno.test("vps without a route for questions cannot be asked", async () => {
     assert.deepEqual(await ask(Number(status), body), { outcome: "not_found", asked: false });
   }
 });
+
+Deno.test("vps asks what became of a message by our id, and reports it under the gateway's", async () => {
+  const { gateway, requests } = answered(200, { found: true, status: "delivery_ack", messageId: "another" });
+  assert.deepEqual(await gateway.report?.({ messageId: "m", clientMessageId: "a b" }, 1_000), {
+    event: "message_delivered",
+    messageId: "m",
+    reader: "recipient",
+  });
+  assert.equal(requests[0]?.url, "http://vps.test/base/message-status?clientMessageId=a%20b");
+  assert.equal(requests[0]?.headers.get("x-api-key"), "key");
+});
+
+Deno.test("vps has nothing to report of a message that it does not know, or while it gives no proper answer", async () => {
+  const delivered = { found: true, status: "delivered" };
+  for (
+    const [status, body] of [[200, { found: false, status: "read" }], [404, delivered], [500, delivered], [401, {}]]
+  ) {
+    const { gateway } = answered(Number(status), body);
+    assert.equal(await gateway.report?.({ messageId: "m", clientMessageId: "a" }, 1_000), undefined);
+  }
+});

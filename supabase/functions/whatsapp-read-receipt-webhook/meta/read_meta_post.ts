@@ -11,6 +11,7 @@ import type { MetaContext } from "./meta_context.ts";
 import { metaContacts } from "./meta_contacts.ts";
 import { parseMetaMessage } from "./parse_meta_message.ts";
 import { parseMetaPreference } from "./parse_meta_preference.ts";
+import { parseMetaSignal } from "./parse_meta_signal.ts";
 import { parseMetaStatus } from "./parse_meta_status.ts";
 
 /** What a post of Meta's holds, read for the database. */
@@ -19,13 +20,15 @@ export interface MetaPost {
   readonly receipts: Json[];
   /** Messages that people wrote and the preferences they set; and, for the journal, those that could not be read. */
   readonly messages: Json[];
+  /** What is said about a sender: that it may not send, that it may again, how much it may send. */
+  readonly signals: Json[];
   /** How many elements could not be read. */
   readonly malformed: number;
 }
 
 /** One element of a post, and where it belongs. */
 interface Element {
-  readonly list: "receipts" | "messages";
+  readonly list: "receipts" | "messages" | "signals";
   readonly parsed: ParsedEvent;
   /** What the journal keeps of it where it cannot be read. */
   readonly original: () => unknown;
@@ -56,7 +59,7 @@ const HISTORY = "history";
 const metadata = z.object({ phone_number_id: eventFields.context }).catch({ phone_number_id: null });
 
 /**
- * Reads every status, message and preference of every change of every entry.
+ * Reads every status, message, preference and signal of every change of every entry.
  *
  * Anything may be missing or of another type. An element that cannot be read becomes `{event: "malformed", reason,
  * payload}`, the payload being a value with this element alone, and the rest goes on; what this version does not know
@@ -71,10 +74,10 @@ export function readMetaPost(body: unknown): Result<MetaPost> {
     const detail = "entry: must be an array, in a JSON object";
     return { ok: false, failure: { code: "malformed_event", detail } };
   }
-  const events: Record<Element["list"], Json[]> = { receipts: [], messages: [] };
+  const events: Record<Element["list"], Json[]> = { receipts: [], messages: [], signals: [] };
   let malformed = 0;
   for (const { list, parsed, original } of elementsOf(body.entry)) {
-    if (events.receipts.length + events.messages.length === MAX_EVENTS) {
+    if (events.receipts.length + events.messages.length + events.signals.length === MAX_EVENTS) {
       const detail = `More than ${MAX_EVENTS} events; split them.`;
       return { ok: false, failure: { code: "payload_too_large", detail } };
     }
@@ -98,6 +101,8 @@ function* elementsOfChange(change: unknown, entry: Readonly<Record<string, unkno
   if (!isObject(change) || !isObject(change.value)) {
     return yield unreadable("changes.value", "must be a JSON object", change);
   }
+  const signal = parseMetaSignal(change, entry);
+  if (signal !== undefined) return yield { list: "signals", parsed: signal, original: () => change };
   const { field, value } = change;
   const context: MetaContext = {
     sessionId: metadata.parse(value.metadata).phone_number_id,

@@ -85,12 +85,36 @@ Deno.test("Meta's element that cannot be read is kept with whose it is, but not 
 });
 
 Deno.test("Meta's changes that are about something else go whole to the journal, with their account and time", () => {
-  const value = { event: "ACCOUNT_RESTRICTION", restriction_info: [{ restriction_type: "x" }] };
-  const { receipts, messages } = read(post({ field: "account_update", value }));
+  const value = { event: "ACCOUNT_VIOLATION", violation_info: { violation_type: "ALCOHOL" } };
+  const { receipts, messages, signals } = read(post({ field: "account_update", value }));
   assert.deepEqual(receipts, [{ event: "meta account_update", entry: "102", time: 1_750_000_000, value }]);
-  assert.deepEqual(messages, []);
+  assert.deepEqual([messages, signals], [[], []]);
   assert.deepEqual(namesOf(read(post({ value })).receipts), ["meta change"]);
   assert.deepEqual(namesOf(read(post({ field: "messages", value: {} })).receipts), ["meta messages"]);
+});
+
+Deno.test("Meta's signals about senders are read beside whatever else the post holds", () => {
+  const restriction = { field: "account_update", value: { event: "ACCOUNT_RESTRICTION" } };
+  const { receipts, messages, signals, malformed } = read(
+    post(change("messages", { contacts, statuses: [status], messages: [message] }), restriction),
+  );
+  assert.deepEqual(namesOf(receipts), ["message_delivered"]);
+  assert.deepEqual(namesOf(messages), ["message_received"]);
+  assert.deepEqual(namesOf(signals), ["sender_restricted"]);
+  assert.equal(malformed, 0);
+});
+
+Deno.test("Meta's signal that names no account is kept as malformed", () => {
+  const { signals, malformed } = read({
+    entry: [{ changes: [{ field: "account_update", value: { event: "ACCOUNT_DELETED" } }] }],
+  });
+  const payload = { field: "account_update", value: { event: "ACCOUNT_DELETED" } };
+  assert.deepEqual(signals, [{
+    event: "malformed",
+    reason: "entry.id: is missing, and so is the number",
+    payload,
+  }]);
+  assert.equal(malformed, 1);
 });
 
 Deno.test("Meta's errors of the account are journaled beside what else a value holds", () => {
@@ -133,7 +157,7 @@ Deno.test("Meta's post is refused with the field when it is none of Meta's", () 
     assert.equal(result.failure.code, "malformed_event");
     assert.match(result.failure.detail ?? "", /^entry: /);
   }
-  assert.deepEqual(read({ entry: [] }), { receipts: [], messages: [], malformed: 0 });
+  assert.deepEqual(read({ entry: [] }), { receipts: [], messages: [], signals: [], malformed: 0 });
 });
 
 Deno.test("Meta's post of more events than any should have is refused before all are read", () => {

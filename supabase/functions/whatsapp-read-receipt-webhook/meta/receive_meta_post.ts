@@ -9,6 +9,7 @@ import { recordReceipts } from "../record_receipts.ts";
 import { isSignedByMeta, META_SIGNATURE_HEADER } from "./is_signed_by_meta.ts";
 import { readMetaPost } from "./read_meta_post.ts";
 import { recordWhatsappEvents } from "./record_whatsapp_events.ts";
+import { seenSenders } from "./seen_senders.ts";
 
 /**
  * Answers a post of Meta's: up to a thousand statuses, messages and other events in up to 3 MB, recorded in one call.
@@ -32,12 +33,14 @@ export async function receiveMetaPost(request: Request, deps: Deps): Promise<Res
     return countsResponse(await refuseMalformed(deps, "receipt", post.failure, body.value));
   }
 
-  const { receipts, messages, malformed } = post.value;
+  const { receipts, messages, signals, malformed } = post.value;
   if (malformed > 0) {
-    deps.log.warn("malformed_events", { malformed, of: receipts.length + messages.length });
+    deps.log.warn("malformed_events", { malformed, of: receipts.length + messages.length + signals.length });
   }
-  if (messages.length > 0) {
-    return countsResponse(await recordWhatsappEvents(deps, receipts, messages));
+  if (messages.length + signals.length > 0) {
+    // a message says more than it needs to of the sender it was written to
+    const seen = messages.length > 0 ? seenSenders(body.value) : [];
+    return countsResponse(await recordWhatsappEvents(deps, { receipts, messages, signals: [...signals, ...seen] }));
   }
   return countsResponse(receipts.length > 0 ? await recordReceipts(deps, receipts) : { ok: true, value: noReceipts });
 }

@@ -10,7 +10,9 @@ import { signedPost } from "./signed_post.ts";
 const none = { recorded: 0, duplicates: 0, parked: 0, journaled: 0 };
 const answerCounts: FakeRpc = (name) => ({
   ok: true,
-  value: name === "record_whatsapp_events" ? { ...none, stored: 0, opted_out: 0, opted_in: 0 } : none,
+  value: name === "record_whatsapp_events"
+    ? { ...none, stored: 0, opted_out: 0, opted_in: 0, applied: 0, ignored: 0, unmatched: 0 }
+    : none,
 });
 const refuse = { ok: false, failure: { code: "internal" } } as const;
 
@@ -73,6 +75,31 @@ Deno.test("Meta's statuses and messages of one post are recorded in one call and
     const args: { p_receipts: unknown[]; p_messages: unknown[] } = JSON.parse(JSON.stringify(calls[0]?.args));
     assert.deepEqual([args.p_receipts.length, args.p_messages.length], [2, 1]);
   }
+});
+
+Deno.test("Meta's signal about a sender is recorded with the rest of its post in one call", async () => {
+  const value = { event: "DISABLED_UPDATE", ban_info: { waba_ban_state: "DISABLE", waba_ban_date: "May 1, 2026" } };
+  const account = { id: "102", time: 1_750_000_000, changes: [{ field: "account_update", value }] };
+  const { status: code, body: answer, calls } = await answerTo(
+    signedPost({ ...statuses, entry: [...statuses.entry, account] }),
+  );
+  assert.equal(code, 200);
+  assert.equal(answer.applied, 0);
+  assert.deepEqual(calls.map(({ name }) => name), ["record_whatsapp_events"]);
+  const args: { p_receipts: unknown[]; p_messages: unknown[]; p_signals: unknown[] } = JSON.parse(
+    JSON.stringify(calls[0]?.args),
+  );
+  assert.equal(args.p_receipts.length, 1);
+  assert.deepEqual(args.p_messages, []);
+  assert.deepEqual(args.p_signals, [{
+    event: "sender_restricted",
+    cause: "ban",
+    reason: "Meta: DISABLED_UPDATE, DISABLE, May 1, 2026",
+    accountId: "102",
+    displayPhoneNumber: null,
+    timestamp: 1_750_000_000,
+    payload: { field: "account_update", entry: "102", value },
+  }]);
 });
 
 Deno.test("Meta's post that says nothing is answered with zeros, without a call", async () => {

@@ -1,0 +1,46 @@
+import { Command, InvalidArgumentError } from "commander";
+
+/** What `recipients:import` was asked to do. */
+export interface Options {
+  /** Path of the CSV file. */
+  readonly file: string;
+  readonly campaignId: string;
+  readonly databaseUrl: string;
+  /** The header of the column that names the recipients; null: the one that is called so. */
+  readonly column: string | null;
+  readonly dryRun: boolean;
+  readonly json: boolean;
+}
+
+const LOCAL = "postgresql://postgres:postgres@127.0.0.1:54322/postgres";
+const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
+
+/** Reads the command line; prints help or what is wrong, and exits, where that is called for. */
+export function parseOptions(args: readonly string[]): Options {
+  let given: Options | undefined;
+  const program = new Command("recipients");
+  program.command("import <file.csv>")
+    .description(
+      "Add recipients to a campaign from a CSV file. Its first line names the columns: recipient (or phone, or group_jid), " +
+        "member_count; every other column becomes a variable of the message. Run again, it adds what is not there yet. " +
+        "Exits 1 when rows were refused or it ended early.",
+    )
+    .requiredOption("--campaign <id>", "which campaign", (id: string) => {
+      if (!UUID.test(id)) throw new InvalidArgumentError("It must be the id of a campaign: a uuid.");
+      return id;
+    })
+    .option("--database-url <url>", "which database", Deno.env.get("DATABASE_URL") ?? LOCAL)
+    .option("--column <name>", "the column that holds the recipients; default: recipient, phone or group_jid")
+    .option("--dry-run", "say what would be added, and change nothing", false)
+    .option("--json", "print the result as JSON", false)
+    .action((
+      file: string,
+      options: { campaign: string; databaseUrl: string; column?: string; dryRun: boolean; json: boolean },
+    ) => {
+      const { campaign, ...rest } = options;
+      given = { ...rest, file, campaignId: campaign, column: options.column ?? null };
+    });
+  program.parse([...args], { from: "user" });
+  if (given === undefined) throw new Error("No command was given");
+  return given;
+}
