@@ -39,7 +39,7 @@ export async function empty(sql: Sql): Promise<void> {
     create temporary table common_keywords on commit drop as
       select k.keyword, k.action from public.consent_keywords k where k.organization_id is null;
     truncate public.organizations, public.message_receipts, private.message_ids, private.webhook_events,
-      private.campaign_counters, private.campaign_counter_deltas cascade;
+      public.campaign_counters, private.campaign_counter_deltas, public.counter_discrepancies, private.campaign_audits cascade;
     insert into public.consent_keywords (keyword, action) select k.keyword, k.action from common_keywords k;
     commit;
   `).simple();

@@ -91,6 +91,15 @@ as $$
     )::jsonb
 $$;
 
+-- What Realtime listens to. Here nobody does: the server warns that it does not log enough for that, and keeps it.
+do $$
+begin
+    if not exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime') then
+        create publication supabase_realtime;
+    end if;
+end;
+$$;
+
 -- The Data API reads the schema once and keeps it. These tell it to look again, as the platform's do.
 create or replace function extensions.pgrst_ddl_watch()
 returns event_trigger

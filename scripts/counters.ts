@@ -1,56 +1,28 @@
 // deno-lint-ignore-file no-console -- a command of the terminal
-import Table from "cli-table3";
-import { Command } from "commander";
-import color from "picocolors";
-import postgres from "postgres";
+import { exitCodeOf } from "./counters/exit_code.ts";
+import { parseOptions } from "./counters/options.ts";
+import { recountCampaigns } from "./counters/recount.ts";
+import { ProgressBar, renderJson, renderText } from "./counters/screen.ts";
+import { describeError } from "./events/connect.ts";
 
-const LOCAL = "postgresql://postgres:postgres@127.0.0.1:54322/postgres";
-
-interface Discrepancy {
-  campaign_id: string;
-  recipient_id: string | null;
-  counter: string;
-  stored: string;
-  actual: string;
-}
-
-const program = new Command("counters")
-  .description("Recount counters from rows and receipts. Exits 1 while something differs.")
-  .option("--database-url <url>", "which database", Deno.env.get("DATABASE_URL") ?? LOCAL)
-  .option("--campaign <id>", "one campaign; default: all");
-program.command("check").description("say what differs").action(() => run("audit_campaign_counters"));
-program.command("repair").description("mend what differs").action(() => run("repair_campaign_counters"));
-await program.parseAsync(Deno.args, { from: "user" });
-
-async function run(rpc: "audit_campaign_counters" | "repair_campaign_counters"): Promise<void> {
-  const options = program.opts<{ databaseUrl: string; campaign?: string }>();
-  const sql = postgres(options.databaseUrl, { max: 1, connect_timeout: 10, onnotice: () => {} });
-  try {
-    const found = await sql<Discrepancy[]>`
-      select campaign_id, recipient_id, counter, stored, actual from ${sql(`public.${rpc}`)}(${
-      options.campaign ?? null
-    })`;
-    if (found.length === 0) {
-      console.log(color.green("Every counter equals its rows."));
-      return;
-    }
-    const table = new Table({ head: ["campaign", "recipient", "counter", "stored", "actual"], style: { head: [] } });
-    for (const row of found) {
-      table.push([row.campaign_id, row.recipient_id ?? "", row.counter, row.stored, row.actual]);
-    }
-    console.log(table.toString());
-    const repaired = rpc === "repair_campaign_counters";
-    console.log(
-      repaired
-        ? color.green(`${found.length} mended.`)
-        : `${found.length} differ. Mend them: deno task counters:repair`,
-    );
-    if (!repaired) Deno.exitCode = 1;
-  } catch (error) {
-    const { host } = new URL(options.databaseUrl);
-    console.error(`Cannot recount on ${host}: ${error instanceof Error ? error.message : error}`);
-    Deno.exitCode = 1;
-  } finally {
-    await sql.end({ timeout: 5 });
-  }
+const { json, ...options } = parseOptions(Deno.args);
+const interruption = new AbortController();
+const interrupt = () => interruption.abort();
+for (const name of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(name, interrupt);
+const bar = new ProgressBar();
+try {
+  const report = await recountCampaigns({
+    ...options,
+    signal: interruption.signal,
+    onProgress: (progress) => bar.show(progress),
+  }).finally(() => bar.end());
+  console.log(json ? renderJson(report) : renderText(report));
+  Deno.exitCode = exitCodeOf(report);
+} catch (error) {
+  // the host alone: an address may hold a password
+  const host = URL.parse(options.databaseUrl)?.host ?? "the database";
+  console.error(`Cannot recount on ${host}: ${describeError(error)}`);
+  Deno.exitCode = 2;
+} finally {
+  for (const name of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(name, interrupt);
 }

@@ -1,4 +1,5 @@
 import type { Measurement } from "../measurement.ts";
+import { audits } from "./audits.ts";
 import { contacts } from "./contacts.ts";
 import { history } from "./history.ts";
 import { hotCampaign } from "./hot_campaign.ts";
@@ -21,6 +22,7 @@ export const measurements: readonly Measurement[] = [
   queues,
   contacts,
   readThenWrite,
+  audits,
   reports,
   receiptHistory,
   history,

@@ -7,7 +7,8 @@
 -- tables
 -- ---------------------------------------------------------------------------------------------------------------------
 
-create table private.campaign_counters (
+create table public.campaign_counters (
+    -- no foreign key here or below: checking one would lock the campaign's row on every receipt
     campaign_id uuid primary key,
     organization_id uuid not null,
     total_count bigint not null,
@@ -21,13 +22,14 @@ create table private.campaign_counters (
     reached_count bigint not null,
     delivered_count bigint not null,
     read_count bigint not null,
-    cost numeric not null
+    cost numeric not null,
+    folded_at timestamptz not null default now()
 )
 with (fillfactor = 50);
-comment on table private.campaign_counters is 'Folded counters of a campaign. Only true together with its rows in campaign_counter_deltas.';
+comment on table public.campaign_counters is
+    'The counters of a campaign as of the last fold: a recent value, and a signal for Realtime that they changed. The exact ones are in notification_campaign_stats.';
 
 create table private.campaign_counter_deltas (
-    -- no foreign key here or above: checking one would lock the campaign's row on every receipt
     campaign_id uuid not null,
     organization_id uuid not null,
     total_count bigint not null,
@@ -348,10 +350,10 @@ as $$
 begin
     if tg_op = 'TRUNCATE' then
         delete from private.campaign_counter_deltas;
-        delete from private.campaign_counters;
+        delete from public.campaign_counters;
     else
         delete from private.campaign_counter_deltas d using old_rows o where d.campaign_id = o.id;
-        delete from private.campaign_counters s using old_rows o where s.campaign_id = o.id;
+        delete from public.campaign_counters s using old_rows o where s.campaign_id = o.id;
     end if;
     return null;
 end
@@ -389,7 +391,6 @@ begin
     folded as (
         select
             t.campaign_id,
-            t.organization_id,
             count(*) as rows_count,
             sum(t.total_count) as total_count,
             sum(t.pending_count) as pending_count,
@@ -404,21 +405,24 @@ begin
             sum(t.read_count) as read_count,
             sum(t.cost) as cost
         from taken t
-        group by t.campaign_id, t.organization_id
+        group by t.campaign_id
     ),
     written as (
-        insert into private.campaign_counters as s (
+        insert into public.campaign_counters as s (
             campaign_id, organization_id, total_count, pending_count, processing_count, unconfirmed_count,
             sent_count, failed_count, skipped_count, audience_count, reached_count, delivered_count, read_count, cost
         )
         select
-            f.campaign_id, f.organization_id, f.total_count, f.pending_count, f.processing_count, f.unconfirmed_count,
+            -- of today, should the campaign have moved
+            f.campaign_id, c.organization_id, f.total_count, f.pending_count, f.processing_count, f.unconfirmed_count,
             f.sent_count, f.failed_count, f.skipped_count, f.audience_count, f.reached_count, f.delivered_count,
             f.read_count, f.cost
         from folded f
-        where exists (select 1 from public.notification_campaigns c where c.id = f.campaign_id)
+        -- gone when the campaign was deleted meanwhile
+        join public.notification_campaigns c on c.id = f.campaign_id
         order by f.campaign_id
         on conflict (campaign_id) do update set
+            organization_id = excluded.organization_id,
             total_count = s.total_count + excluded.total_count,
             pending_count = s.pending_count + excluded.pending_count,
             processing_count = s.processing_count + excluded.processing_count,
@@ -430,7 +434,8 @@ begin
             reached_count = s.reached_count + excluded.reached_count,
             delivered_count = s.delivered_count + excluded.delivered_count,
             read_count = s.read_count + excluded.read_count,
-            cost = s.cost + excluded.cost
+            cost = s.cost + excluded.cost,
+            folded_at = now()
     )
     select coalesce(sum(f.rows_count), 0) into v_folded from folded f;
     return v_folded;
@@ -482,9 +487,17 @@ as
             coalesce(sum(u.read_count), 0)::bigint as read_count,
             coalesce(sum(u.cost), 0) as cost
         from (
-            select s.* from private.campaign_counters s where s.campaign_id = c.id
+            select
+                s.total_count, s.pending_count, s.processing_count, s.unconfirmed_count, s.sent_count, s.failed_count,
+                s.skipped_count, s.audience_count, s.reached_count, s.delivered_count, s.read_count, s.cost
+            from public.campaign_counters s
+            where s.campaign_id = c.id
             union all
-            select d.* from private.campaign_counter_deltas d where d.campaign_id = c.id
+            select
+                d.total_count, d.pending_count, d.processing_count, d.unconfirmed_count, d.sent_count, d.failed_count,
+                d.skipped_count, d.audience_count, d.reached_count, d.delivered_count, d.read_count, d.cost
+            from private.campaign_counter_deltas d
+            where d.campaign_id = c.id
         ) as u
     ) as k;
 comment on view public.notification_campaign_stats is
@@ -497,11 +510,11 @@ grant select on public.notification_campaign_stats to authenticated, service_rol
 -- grants and policies
 -- ---------------------------------------------------------------------------------------------------------------------
 
-alter table private.campaign_counters enable row level security;
-revoke all on private.campaign_counters from public, anon, authenticated;
-grant select on private.campaign_counters to authenticated;
-grant all on private.campaign_counters to service_role;
-create policy "members read the counters of their campaigns" on private.campaign_counters
+alter table public.campaign_counters enable row level security;
+revoke all on public.campaign_counters from anon, authenticated;
+grant select on public.campaign_counters to authenticated;
+grant all on public.campaign_counters to service_role;
+create policy "members read the counters of their campaigns" on public.campaign_counters
     for select to authenticated
     using (organization_id in (select private.readable_organization_ids()));
 

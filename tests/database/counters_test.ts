@@ -174,7 +174,7 @@ databaseTest("a deleted campaign takes its rows, receipts and counters along", a
   await foldCounters(sql);
   for (
     const left of [
-      await sql`select from private.campaign_counters where campaign_id = ${campaign.id}`,
+      await sql`select from public.campaign_counters where campaign_id = ${campaign.id}`,
       await sql`select from private.campaign_counter_deltas where campaign_id = ${campaign.id}`,
       await sql`select from public.notification_campaign_recipients where campaign_id = ${campaign.id}`,
       await sql`select from public.message_receipts m where not exists (select from public.notification_campaign_recipients r where r.id = m.recipient_id)`,
@@ -192,7 +192,7 @@ databaseTest("a deleted organization takes everything along", async ({ sql }) =>
     select from public.notification_campaign_recipients
     union all select from public.notification_campaigns
     union all select from public.gateway_sessions
-    union all select from private.campaign_counters
+    union all select from public.campaign_counters
   `;
   assert.equal(left.length, 0);
 });

@@ -42,7 +42,7 @@ databaseTest(
     await foldCounters(sql);
     const [left] = await sql`
       select
-        (select count(*) from private.campaign_counters) as counters,
+        (select count(*) from public.campaign_counters) as counters,
         (select count(*) from private.campaign_counter_deltas) as deltas,
         (select count(*) from public.send_attempts) as attempts,
         (select count(*) from private.message_ids where recipient_id is not null) as message_ids,
@@ -65,7 +65,7 @@ databaseTest("campaigns deleted while folders run leave no counters behind", asy
   await foldCounters(sql);
   await foldCounters(sql);
   const left = await sql`
-    select campaign_id from private.campaign_counters
+    select campaign_id from public.campaign_counters
     union all
     select campaign_id from private.campaign_counter_deltas
   `;

@@ -13,8 +13,6 @@ export interface SchemaRule {
 const UNINDEXED_ON_PURPOSE = [
   // a session id is unique by itself, and notification_campaigns_session is its index
   "notification_campaigns_organization_id_session_id_fkey",
-  // the table is empty unless somebody wrote counts by hand
-  "counter_discrepancies_campaign_id_fkey",
 ];
 
 const OURS = "in ('public'::regnamespace, 'private'::regnamespace)";

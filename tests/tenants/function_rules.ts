@@ -8,6 +8,7 @@ export type FunctionRule = "service" | "users" | "readers";
 export const functionRules: Readonly<Record<string, FunctionRule>> = {
   add_recipients: "users",
   audit_campaign_counters: "service",
+  audit_changed_campaigns: "service",
   campaign_costs: "readers",
   campaign_report: "readers",
   campaign_report_csv: "readers",
@@ -50,7 +51,7 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
 /** What policies and views need of `private`: no more of it may be used by whoever is signed in, none of it by anon. */
 export const privateRules = {
   /** Rows of the caller's organizations alone, which the statistics are summed from. */
-  readable: ["campaign_counter_deltas", "campaign_counters"],
+  readable: ["campaign_counter_deltas"],
   /** Asked by policies, by the default of ids, and by triggers that complete what a user writes. */
   executable: [
     "address_of",

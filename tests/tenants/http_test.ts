@@ -69,7 +69,7 @@ Deno.test("over HTTP people see their own organization, change what their role a
         assert.equal(status, 200);
         assert.equal(data?.length, isMember ? 1 : 0, relation);
       }
-      const { status } = await client.schema("private").from("campaign_counters").select("*");
+      const { status } = await client.schema("private").from("campaign_counter_deltas").select("*");
       assert.ok([400, 403, 404, 406].includes(status), `private: ${status}`);
       for (const [name, rule] of Object.entries(functionRules)) {
         if (rule !== "service") continue;

@@ -74,6 +74,7 @@ async function createTenant(sql: Sql, name: string): Promise<Tenant> {
     insert into public.notification_campaign_recipients (id, campaign_id, recipient, member_count, attempt_count)
     values (${recipientId}, ${campaignId}, ${`${name}@g.us`}, 5, 2), (${contactId}, ${contactCampaignId}, '+4915112345678', 1, 0)
   `;
+  await sql`select public.fold_campaign_counters()`;
   await sql`
     insert into public.send_attempts (recipient_id, attempt_number, session_id, message_id, outcome)
     values (${recipientId}, 1, ${sessionId}, ${messageId}, 'sent'), (${recipientId}, 2, ${sessionId}, ${`second ${messageId}`}, 'sent')

@@ -5,6 +5,61 @@ export type Json = string | number | boolean | null | { [key: string]: Json | un
 export type Database = {
   "public": {
     Tables: {
+      "campaign_counters": {
+        Row: {
+          "audience_count": number;
+          "campaign_id": string;
+          "cost": number;
+          "delivered_count": number;
+          "failed_count": number;
+          "folded_at": string;
+          "organization_id": string;
+          "pending_count": number;
+          "processing_count": number;
+          "reached_count": number;
+          "read_count": number;
+          "sent_count": number;
+          "skipped_count": number;
+          "total_count": number;
+          "unconfirmed_count": number;
+        };
+        ComputedFields: never;
+        Insert: {
+          "audience_count": number;
+          "campaign_id": string;
+          "cost": number;
+          "delivered_count": number;
+          "failed_count": number;
+          "folded_at"?: string;
+          "organization_id": string;
+          "pending_count": number;
+          "processing_count": number;
+          "reached_count": number;
+          "read_count": number;
+          "sent_count": number;
+          "skipped_count": number;
+          "total_count": number;
+          "unconfirmed_count": number;
+        };
+        Update: {
+          "audience_count"?: number;
+          "campaign_id"?: string;
+          "cost"?: number;
+          "delivered_count"?: number;
+          "failed_count"?: number;
+          "folded_at"?: string;
+          "organization_id"?: string;
+          "pending_count"?: number;
+          "processing_count"?: number;
+          "reached_count"?: number;
+          "read_count"?: number;
+          "sent_count"?: number;
+          "skipped_count"?: number;
+          "total_count"?: number;
+          "unconfirmed_count"?: number;
+        };
+        Relationships: [];
+      };
       "chat_messages": {
         Row: {
           "content": string | null;
@@ -160,22 +215,7 @@ export type Database = {
           "repaired_at"?: string | null;
           "stored"?: number;
         };
-        Relationships: [
-          {
-            foreignKeyName: "counter_discrepancies_campaign_id_fkey";
-            columns: ["campaign_id"];
-            isOneToOne: false;
-            referencedRelation: "notification_campaign_stats";
-            referencedColumns: ["campaign_id"];
-          },
-          {
-            foreignKeyName: "counter_discrepancies_campaign_id_fkey";
-            columns: ["campaign_id"];
-            isOneToOne: false;
-            referencedRelation: "notification_campaigns";
-            referencedColumns: ["id"];
-          },
-        ];
+        Relationships: [];
       };
       "gateway_sessions": {
         Row: {
@@ -880,6 +920,7 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      "audit_changed_campaigns": { Args: { "p_limit"?: number; "p_time_limit"?: string }; Returns: Json };
       "campaign_costs": {
         Args: { "p_campaign_id": string };
         Returns: {
