@@ -41,12 +41,13 @@ as $$
     from pg_catalog.pg_proc p
     where p.pronamespace = 'public'::regnamespace
         and p.proname in (
-            'audit_campaign_counters', 'cancel_campaign', 'claim_recipients', 'claim_silent_messages', 'claim_stale_attempts',
-            'confirm_recipient', 'finalize_campaigns', 'fold_campaign_counters', 'increment_delivered_count',
+            'archive_campaigns', 'audit_campaign_counters', 'cancel_campaign', 'claim_recipients', 'claim_silent_messages',
+            'claim_stale_attempts', 'confirm_recipient', 'finalize_campaigns', 'fold_campaign_counters', 'increment_delivered_count',
             'journal_webhook_event', 'pause_campaign', 'record_inbound_messages', 'record_receipts',
             'record_receipts_with_verdicts', 'record_send_callback', 'record_send_results', 'record_whatsapp_events',
             'recover_stale_recipients', 'repair_campaign_counters', 'replay_webhook_events', 'resume_campaign',
-            'retry_failed_recipients', 'schedule_processor', 'start_campaign', 'start_due_campaigns', 'sweep_webhook_events'
+            'retry_failed_recipients', 'schedule_processing', 'schedule_retention', 'start_campaign', 'start_due_campaigns',
+            'sweep_webhook_events', 'unschedule_processing'
         )
     order by 1, 2
 $$;

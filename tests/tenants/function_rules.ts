@@ -3,6 +3,7 @@ export type FunctionRule = "service" | "users";
 
 /** The rule of every function in `public`, by name; one without a rule fails the test. */
 export const functionRules: Readonly<Record<string, FunctionRule>> = {
+  archive_campaigns: "service",
   audit_campaign_counters: "service",
   cancel_campaign: "users",
   claim_recipients: "service",
@@ -25,10 +26,12 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   replay_webhook_events: "service",
   resume_campaign: "users",
   retry_failed_recipients: "users",
-  schedule_processor: "service",
+  schedule_processing: "service",
+  schedule_retention: "service",
   start_campaign: "users",
   start_due_campaigns: "service",
   sweep_webhook_events: "service",
+  unschedule_processing: "service",
 };
 
 /** What policies and views need of `private`: no more of it may be used by whoever is signed in, none of it by anon. */
