@@ -95,7 +95,7 @@ as $$
             coalesce(sum(r.cost), 0) as cost
         from public.notification_campaigns c
         left join public.notification_campaign_recipients r on r.campaign_id = c.id
-        where p_campaign_id is null or c.id = p_campaign_id
+        where (p_campaign_id is null or c.id = p_campaign_id) and c.archived_at is null
         group by c.id
     )
     select a.campaign_id, v.counter, v.stored, v.actual
@@ -120,7 +120,7 @@ as $$
 $$;
 revoke all on function private.campaign_discrepancies(uuid) from public, anon, authenticated;
 grant execute on function private.campaign_discrepancies(uuid) to service_role;
-comment on function private.campaign_discrepancies(uuid) is 'Counters that are not what the recipient rows say, both read in one snapshot. Null: of all campaigns.';
+comment on function private.campaign_discrepancies(uuid) is 'Counters that are not what the recipient rows say, both read in one snapshot; archived campaigns have none to say so. Null: of all campaigns.';
 
 create function public.audit_campaign_counters(p_campaign_id uuid default null)
 returns setof public.counter_discrepancies

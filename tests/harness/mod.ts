@@ -1,4 +1,5 @@
 /** What tests of the database need, in one import. */
+export * from "./archive.ts";
 export * from "./as_role.ts";
 export * from "./at_once.ts";
 export * from "./campaigns.ts";
