@@ -6,6 +6,7 @@ export * from "./campaigns.ts";
 export * from "./connect.ts";
 export * from "./contacts.ts";
 export * from "./database_testing.ts";
+export * from "./partition_receipts.ts";
 export * from "./rows.ts";
 export * from "./rpc.ts";
 export * from "./session.ts";
