@@ -4,10 +4,12 @@ import { history } from "./history.ts";
 import { hotCampaign } from "./hot_campaign.ts";
 import { inbound } from "./inbound.ts";
 import { metaStatuses } from "./meta_statuses.ts";
+import { partitions } from "./partitions.ts";
 import { queues } from "./queues.ts";
 import { readThenWrite } from "./read_then_write.ts";
 import { receiptBatches } from "./receipt_batches.ts";
 import { receiptHistory } from "./receipt_history.ts";
+import { sizes } from "./sizes.ts";
 import { webhook } from "./webhook.ts";
 
 /** Everything that `deno task bench` measures, in this order; last what leaves millions of rows behind. */
@@ -20,6 +22,8 @@ export const measurements: readonly Measurement[] = [
   queues,
   contacts,
   readThenWrite,
+  sizes,
+  partitions,
   receiptHistory,
   history,
 ];

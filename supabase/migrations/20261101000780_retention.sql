@@ -133,10 +133,11 @@ begin
         for update
     ) as l;
     perform 1
-    from public.message_receipts m
-    where m.message_id = any (v_message_ids)
+    from unnest(v_message_ids) as u (message_id)
+    -- joined, so that of a partitioned table one partition is asked for each message, not all
+    join public.message_receipts m on m.message_id = u.message_id collate "C"
     order by m.message_id, m.reader
-    for update;
+    for update of m;
     perform 1
     from public.notification_campaign_recipients r
     where r.id = any (v_recipient_ids)
