@@ -454,6 +454,7 @@ export type Database = {
       };
       "notification_campaigns": {
         Row: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -473,6 +474,7 @@ export type Database = {
         };
         ComputedFields: never;
         Insert: {
+          "archived_at"?: string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at"?: string | null;
           "content"?: NonNullable<Json>;
@@ -491,6 +493,7 @@ export type Database = {
           "updated_at"?: string;
         };
         Update: {
+          "archived_at"?: string | null;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "completed_at"?: string | null;
           "content"?: NonNullable<Json>;
@@ -857,6 +860,7 @@ export type Database = {
       };
     };
     Functions: {
+      "archive_campaigns": { Args: { "p_limit"?: number; "p_older_than"?: string }; Returns: Json };
       "audit_campaign_counters": {
         Args: { "p_campaign_id"?: string };
         Returns: {
@@ -879,6 +883,7 @@ export type Database = {
       "cancel_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -993,6 +998,7 @@ export type Database = {
       "pause_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -1047,6 +1053,7 @@ export type Database = {
       "resume_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -1072,13 +1079,15 @@ export type Database = {
         };
       };
       "retry_failed_recipients": { Args: { "p_campaign_id": string }; Returns: number };
-      "schedule_processor": {
-        Args: { "p_cron_secret_key": string; "p_every"?: string; "p_functions_url": string };
+      "schedule_processing": {
+        Args: { "p_cron_secret_key"?: string; "p_every"?: string; "p_functions_url": string };
         Returns: Json;
       };
+      "schedule_retention": { Args: { "p_older_than": string }; Returns: Json };
       "start_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -1108,6 +1117,7 @@ export type Database = {
         Args: { "p_kept_for"?: string; "p_limit"?: number; "p_parked_for"?: string };
         Returns: Json;
       };
+      "unschedule_processing": { Args: Record<PropertyKey, never>; Returns: Json };
     };
     Enums: {
       "attempt_outcome": "claimed" | "accepted" | "unknown" | "not_found" | "deferred" | "skipped" | "failed" | "sent";
