@@ -204,8 +204,7 @@ databaseTest("an archived campaign can be deleted, and takes its counters along"
   await archive(sql);
   await sql`delete from public.notification_campaigns where id = ${campaign.id}`;
   assert.deepEqual(await archive(sql), { archived: 0, recipients_deleted: 0, remaining: 0 });
-  await foldCounters(sql);
-  assert.equal((await sql`select from private.campaign_counters`).length, 0);
+  assert.equal((await sql`select from public.notification_campaign_stats`).length, 0);
   assert.deepEqual(await left(sql), NOTHING);
 });
 
