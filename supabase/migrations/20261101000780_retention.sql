@@ -7,8 +7,9 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 
 create table private.campaigns_to_empty (
-    campaign_id uuid primary key references public.notification_campaigns (id) on delete cascade,
-    created_at timestamptz not null default now()
+    -- in this order
+    id bigint generated always as identity primary key,
+    campaign_id uuid not null unique references public.notification_campaigns (id) on delete cascade
 );
 comment on table private.campaigns_to_empty is 'Archived campaigns that still have recipients. A row goes with the last of them.';
 
@@ -184,7 +185,7 @@ begin
         select e.campaign_id
         into v_campaign_id
         from private.campaigns_to_empty e
-        order by e.created_at, e.campaign_id
+        order by e.id
         limit 1
         -- two calls at once share the work
         for update skip locked;
@@ -205,7 +206,8 @@ begin
             and coalesce(c.completed_at, c.updated_at) < now() - p_older_than
             and not private.has_open_recipients(c.id)
         order by coalesce(c.completed_at, c.updated_at)
-        limit 100
+        -- no more than can be emptied soon
+        limit greatest(0, 1000 - (select count(*) from private.campaigns_to_empty))
         -- waits for nobody; and whoever inserts a recipient now, whose foreign key holds the row, has it left alone
         for update skip locked
     loop
@@ -241,6 +243,6 @@ revoke all on function public.archive_campaigns(interval, integer) from public, 
 grant execute on function public.archive_campaigns(interval, integer) to service_role;
 comment on function public.archive_campaigns(interval, integer) is
     'Archives campaigns that have been over for p_older_than and have nothing open, oldest first: they keep their counters and lose recipients, attempts, receipts and message ids. '
-    'A call deletes up to p_limit recipients of campaigns that earlier calls marked, and marks up to 100 more; so call it until remaining is 0. Safe to repeat, to kill and to run twice at once, under traffic. '
+    'A call deletes up to p_limit recipients of campaigns that earlier calls marked, and marks more, up to 1,000 that are to be emptied; so call it until remaining is 0. Safe to repeat, to kill and to run twice at once, under traffic. '
     'Answers {archived: campaigns marked now, recipients_deleted, remaining: campaigns that are not done yet}. A late receipt finds no message, waits for one as any other, and ends in the journal. '
     'Errors: 22023 with the argument. Caller: schedule_retention, an operator.';
