@@ -5,8 +5,8 @@ import type { Stack } from "../local/stack.ts";
 export interface Row {
   /** What is measured / what it is held against. */
   readonly name: string;
-  /** How many times as fast as what it is held against. */
-  readonly ratio: number;
+  /** How many times as fast as what it is held against; null where it is held against nothing. */
+  readonly ratio: number | null;
   /** What the ratio should reach; null where it is only reported. */
   readonly goal: number | null;
   /** Rates per second, sizes, and whatever explains the ratio. */

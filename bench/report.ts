@@ -18,7 +18,7 @@ export function renderTable(rows: readonly Row[]): string {
   });
   for (const { name, ratio, goal, figures } of rows) {
     table.push([
-      pc.bold(ratio.toFixed(2)),
+      ratio === null ? "" : pc.bold(ratio.toFixed(2)),
       goal === null ? "" : goal.toFixed(1),
       verdict(ratio, goal),
       name,
@@ -28,8 +28,8 @@ export function renderTable(rows: readonly Row[]): string {
   return table.toString();
 }
 
-function verdict(ratio: number, goal: number | null): string {
-  if (goal === null) return pc.dim("reported");
+function verdict(ratio: number | null, goal: number | null): string {
+  if (ratio === null || goal === null) return pc.dim("reported");
   return ratio >= goal ? pc.green("reached") : pc.red("missed");
 }
 

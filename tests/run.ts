@@ -7,6 +7,7 @@ import { repositoryRoot } from "../local/repository.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { connect } from "./harness/connect.ts";
 import { findTestFiles } from "./harness/find_test_files.ts";
+import { partitionReceipts } from "./harness/partition_receipts.ts";
 import { runTestFiles, type TestTotals } from "./harness/run_test_files.ts";
 import { testEnvironment } from "./harness/test_environment.ts";
 import { TEST_STACK_VARIABLE, type TestStack } from "./harness/test_stack.ts";
@@ -85,7 +86,10 @@ async function main(filters: readonly string[]): Promise<boolean> {
   return totals.passed > 0 && totals.failed === 0 && !signal.aborted;
 }
 
-/** A migrated, empty database beside the stack's own, for tests to copy. */
+/**
+ * A migrated, empty database beside the stack's own, for tests to copy; with TRUETICK_TEST_PARTITIONED=1 one whose receipts
+ * are partitioned, which changes nothing that a test may notice.
+ */
 async function prepare(stack: Stack, dataDir: string): Promise<TestStack> {
   if (stack.simulatorUrl === null) throw new Error("The tests need the simulator, and the stack started without it");
   const sql = connect(stack.databaseUrl, 1);
@@ -98,6 +102,15 @@ async function prepare(stack: Stack, dataDir: string): Promise<TestStack> {
   url.pathname = `/${TEMPLATE}`;
   await bootstrapPlatform(url.href);
   await applyMigrations(url.href, dataDir);
+  if (Deno.env.get("TRUETICK_TEST_PARTITIONED") === "1") {
+    const template = connect(url.href, 1);
+    try {
+      await partitionReceipts(template);
+    } finally {
+      await template.end({ timeout: 5 });
+    }
+    say(pc.dim("message_receipts is partitioned"));
+  }
   return {
     apiUrl: stack.apiUrl,
     databaseUrl: stack.databaseUrl,

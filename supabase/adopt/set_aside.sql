@@ -42,15 +42,17 @@ as $$
     from pg_catalog.pg_proc p
     where p.pronamespace = 'public'::regnamespace
         and p.proname in (
-            'add_recipients', 'audit_campaign_counters', 'audit_changed_campaigns', 'campaign_costs', 'campaign_report',
-            'campaign_report_csv', 'cancel_campaign', 'check_alarms', 'claim_recipients', 'claim_silent_messages',
-            'claim_stale_attempts', 'confirm_recipient', 'continue_steering', 'failure_summary', 'finalize_campaigns',
-            'fold_campaign_counters', 'health_snapshot', 'increment_delivered_count', 'journal_webhook_event',
-            'milliseconds_until_next_send', 'pause_campaign', 'record_alarms_posted', 'record_gateway_events',
-            'record_inbound_messages', 'record_receipts', 'record_receipts_with_verdicts', 'record_send_callback',
-            'record_send_results', 'record_sender_signals', 'record_whatsapp_events', 'recover_stale_recipients',
-            'repair_campaign_counters', 'replay_webhook_events', 'resume_campaign', 'retry_failed_recipients',
-            'schedule_campaign', 'schedule_processor', 'start_campaign', 'start_due_campaigns', 'sweep_webhook_events'
+            'add_recipients', 'archive_campaigns', 'audit_campaign_counters', 'audit_changed_campaigns',
+            'campaign_costs', 'campaign_report', 'campaign_report_csv', 'cancel_campaign', 'check_alarms',
+            'claim_recipients', 'claim_silent_messages', 'claim_stale_attempts', 'confirm_recipient',
+            'continue_steering', 'failure_summary', 'finalize_campaigns', 'fold_campaign_counters', 'health_snapshot',
+            'increment_delivered_count', 'journal_webhook_event', 'milliseconds_until_next_send', 'pause_campaign',
+            'record_alarms_posted', 'record_gateway_events', 'record_inbound_messages', 'record_receipts',
+            'record_receipts_with_verdicts', 'record_send_callback', 'record_send_results', 'record_sender_signals',
+            'record_whatsapp_events', 'recover_stale_recipients', 'repair_campaign_counters', 'replay_webhook_events',
+            'resume_campaign', 'retry_failed_recipients', 'schedule_campaign', 'schedule_processing',
+            'schedule_retention', 'start_campaign', 'start_due_campaigns', 'sweep_webhook_events',
+            'unschedule_processing'
         )
     order by 1, 2
 $$;

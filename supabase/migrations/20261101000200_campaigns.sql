@@ -199,6 +199,8 @@ create table public.notification_campaigns (
     on_transient_error public.transient_error_policy,
     -- what cannot wait until the morning: codes, alarms
     ignores_quiet_hours boolean not null default false,
+    -- its recipients are deleted, or are being so; its counters stay
+    archived_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     foreign key (organization_id, session_id) references public.gateway_sessions (organization_id, id),
@@ -212,6 +214,7 @@ comment on column public.notification_campaigns.unconfirmed_policy is
     'A send that nobody confirmed and the gateway does not know: retry sends it again while attempts remain; hold leaves it to a person (confirm_recipient).';
 comment on column public.notification_campaigns.on_transient_error is
     'An error that proves nothing was sent (refused, unknown host, 429, 503): fail at once, or retry later. Null: fail for groups, retry for contacts.';
+comment on column public.notification_campaigns.archived_at is 'Set by archive_campaigns alone, and for good.';
 create index notification_campaigns_organization on public.notification_campaigns (organization_id, created_at desc);
 create index notification_campaigns_session on public.notification_campaigns (organization_id, session_id);
 create index notification_campaigns_processing on public.notification_campaigns (id) where status = 'processing';

@@ -330,12 +330,14 @@ begin
         )::private.recipient_change
         from old_rows o
         group by o.campaign_id, o.status
+        -- the counters of an archived campaign outlive its recipients; one that is gone has none
+        having (select c.archived_at is null from public.notification_campaigns c where c.id = o.campaign_id)
     ));
     return null;
 end
 $$;
 revoke all on function private.count_deleted_recipients() from public, anon, authenticated;
-comment on function private.count_deleted_recipients() is 'After recipients were deleted: their counters.';
+comment on function private.count_deleted_recipients() is 'After recipients were deleted: their counters, unless their campaign is archived.';
 create trigger count_deleted_recipients after delete on public.notification_campaign_recipients
     referencing old table as old_rows
     for each statement execute function private.count_deleted_recipients();

@@ -315,8 +315,8 @@ begin
         where s.campaign_id = p_campaign_id
     ) as s on true
     cross join lateral private.campaign_differences(s.counts, a.counts) d
-    -- being deleted, it has rows and no counters
-    where exists (select 1 from public.notification_campaigns c where c.id = p_campaign_id);
+    -- being deleted, it has rows and no counters; archived, it has counters and no rows
+    where exists (select 1 from public.notification_campaigns c where c.id = p_campaign_id and c.archived_at is null);
 end
 $$;
 revoke all on function private.campaign_discrepancies(uuid) from public, anon, authenticated;
@@ -369,7 +369,8 @@ begin
         ) as u
         group by u.campaign_id
     ) as s on s.campaign_id = c.id
-    cross join lateral private.campaign_differences(s.counts, a.counts) d;
+    cross join lateral private.campaign_differences(s.counts, a.counts) d
+    where c.archived_at is null;
 end
 $$;
 revoke all on function private.all_campaign_discrepancies() from public, anon, authenticated;

@@ -7,6 +7,7 @@ export type FunctionRule = "service" | "users" | "readers";
 /** The rule of every function in `public`, by name; one without a rule fails the test. */
 export const functionRules: Readonly<Record<string, FunctionRule>> = {
   add_recipients: "users",
+  archive_campaigns: "service",
   audit_campaign_counters: "service",
   audit_changed_campaigns: "service",
   campaign_costs: "readers",
@@ -42,10 +43,12 @@ export const functionRules: Readonly<Record<string, FunctionRule>> = {
   resume_campaign: "users",
   retry_failed_recipients: "users",
   schedule_campaign: "users",
-  schedule_processor: "service",
+  schedule_processing: "service",
+  schedule_retention: "service",
   start_campaign: "users",
   start_due_campaigns: "service",
   sweep_webhook_events: "service",
+  unschedule_processing: "service",
 };
 
 /** What policies and views need of `private`: no more of it may be used by whoever is signed in, none of it by anon. */

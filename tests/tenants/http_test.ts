@@ -20,7 +20,8 @@ const serviceCalls: Readonly<Record<string, Record<string, unknown>>> = {
   record_receipts_with_verdicts: { p_receipts: [] },
   record_send_callback: { p_event: [] },
   record_send_results: { p_results: [] },
-  schedule_processor: { p_functions_url: "http://127.0.0.1", p_cron_secret_key: "x" },
+  schedule_processing: { p_functions_url: "http://127.0.0.1", p_cron_secret_key: "x" },
+  schedule_retention: { p_older_than: "1 year" },
 };
 
 Deno.test("over HTTP anon reads and calls nothing", async () => {

@@ -497,6 +497,7 @@ export type Database = {
       };
       "notification_campaigns": {
         Row: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -516,6 +517,7 @@ export type Database = {
         };
         ComputedFields: never;
         Insert: {
+          "archived_at"?: string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at"?: string | null;
           "content"?: NonNullable<Json>;
@@ -534,6 +536,7 @@ export type Database = {
           "updated_at"?: string;
         };
         Update: {
+          "archived_at"?: string | null;
           "channel"?: Database["public"]["Enums"]["campaign_channel"];
           "completed_at"?: string | null;
           "content"?: NonNullable<Json>;
@@ -901,6 +904,7 @@ export type Database = {
     };
     Functions: {
       "add_recipients": { Args: { "p_campaign_id": string; "p_recipients": Json }; Returns: Json };
+      "archive_campaigns": { Args: { "p_limit"?: number; "p_older_than"?: string }; Returns: Json };
       "audit_campaign_counters": {
         Args: { "p_campaign_id"?: string };
         Returns: {
@@ -961,6 +965,7 @@ export type Database = {
       "cancel_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -1114,6 +1119,7 @@ export type Database = {
       "pause_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -1171,6 +1177,7 @@ export type Database = {
       "resume_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -1198,6 +1205,7 @@ export type Database = {
       "retry_failed_recipients": {
         Args: { "p_campaign_id": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -1225,6 +1233,7 @@ export type Database = {
       "schedule_campaign": {
         Args: { "p_campaign_id": string; "p_scheduled_at": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -1249,13 +1258,15 @@ export type Database = {
           isSetofReturn: false;
         };
       };
-      "schedule_processor": {
-        Args: { "p_cron_secret_key": string; "p_every"?: string; "p_functions_url": string };
+      "schedule_processing": {
+        Args: { "p_cron_secret_key"?: string; "p_every"?: string; "p_functions_url": string };
         Returns: Json;
       };
+      "schedule_retention": { Args: { "p_older_than": string }; Returns: Json };
       "start_campaign": {
         Args: { "p_campaign_id": string };
         Returns: {
+          "archived_at": string | null;
           "channel": Database["public"]["Enums"]["campaign_channel"];
           "completed_at": string | null;
           "content": NonNullable<Json>;
@@ -1285,6 +1296,7 @@ export type Database = {
         Args: { "p_kept_for"?: string; "p_limit"?: number; "p_parked_for"?: string };
         Returns: Json;
       };
+      "unschedule_processing": { Args: Record<PropertyKey, never>; Returns: Json };
     };
     Enums: {
       "attempt_outcome": "claimed" | "accepted" | "unknown" | "not_found" | "deferred" | "skipped" | "failed" | "sent";
