@@ -5,6 +5,8 @@ import postgres from "postgres";
 import { z } from "zod";
 import {
   addRecipients,
+  archive,
+  backDate,
   type Campaign,
   claim,
   claimOne,
@@ -152,7 +154,10 @@ databaseTest(
 /** How many rows of each table a session has read so far, since it last told the statistics; one transaction sees both. */
 async function rowsRead(session: Pick<Sql, "unsafe">): Promise<Record<string, number>> {
   const tables = await session.unsafe<{ relname: string; rows: number }[]>(`
-    select t.relname, t.seq_tup_read + t.idx_tup_fetch as rows from pg_catalog.pg_stat_xact_user_tables t
+    select regexp_replace(t.relname, '^message_receipts_\\d+$', 'message_receipts') as relname,
+      sum(t.seq_tup_read + coalesce(t.idx_tup_fetch, 0))::integer as rows
+    from pg_catalog.pg_stat_xact_user_tables t
+    group by 1
   `);
   return Object.fromEntries(tables.map(({ relname, rows }) => [relname, rows]));
 }
@@ -529,4 +534,21 @@ databaseTest("campaign_costs keeps currencies apart, which the counter adds up",
   ]);
   const [counter] = await sql`select cost from public.notification_campaign_stats where campaign_id = ${campaign.id}`;
   assert.equal(counter?.cost, 1.0579);
+});
+
+databaseTest("an archived campaign has counters and no report, which says so", async ({ sql }) => {
+  const campaign = await createCampaign(sql);
+  await recordSendResults(sql, [{ clientMessageId: (await claimOne(sql)).client_message_id, outcome: "sent" }]);
+  await backDate(sql, campaign.id);
+  await archive(sql);
+  for (const rpc of ["campaign_report", "campaign_report_csv", "failure_summary", "campaign_costs"]) {
+    await assert.rejects(() => sql`select * from public.${sql(rpc)}(${campaign.id})`, {
+      code: "PT410",
+      message: /was archived on \d{4}-\d\d-\d\d/,
+      hint: /notification_campaign_stats/,
+    });
+  }
+  const [stats] =
+    await sql`select sent_count from public.notification_campaign_stats where campaign_id = ${campaign.id}`;
+  assert.equal(Number(stats?.sent_count), 1);
 });

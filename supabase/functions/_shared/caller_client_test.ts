@@ -45,6 +45,7 @@ Deno.test("caller client tells the user's refusals from our own faults", async (
     [401, "42501", "unauthorized"],
     [403, "42501", "forbidden"],
     [404, "PT404", "not_found"],
+    [410, "PT410", "gone"],
     // a function that is not deployed is nothing that the user could mend
     [404, "PGRST202", "internal"],
     [400, "22023", "internal"],

@@ -10,6 +10,7 @@ export function callerRefusal(status: number, code: string): FailureCode | undef
   if (status === 401) return "unauthorized";
   // 404 alone may also be a function that is not deployed yet
   if (code === "PT404") return "not_found";
+  if (code === "PT410") return "gone";
   if (code === "42501") return "forbidden";
   return undefined;
 }

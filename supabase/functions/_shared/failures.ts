@@ -8,6 +8,7 @@ export const failures = {
   forbidden: { status: 403, message: "Forbidden." },
   unauthorized: { status: 401, message: "Unauthorized." },
   not_found: { status: 404, message: "There is no such thing, or it is not yours to see." },
+  gone: { status: 410, message: "It was archived: its details are deleted, its counters remain." },
   malformed_query: { status: 400, message: "The query of the address is malformed." },
   unsupported_media_type: { status: 415, message: "Send the body as application/json, without a content encoding." },
   payload_too_large: { status: 413, message: "The body is too large; split it." },
