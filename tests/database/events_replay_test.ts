@@ -556,7 +556,7 @@ databaseTest(
       time: 1_790_000_000,
       value,
     });
-    await keep(database, "send_callback", "unknown_event", { event: "session_connected", sessionId: "wa_nobody" });
+    await keep(database, "send_callback", "unknown_event", { event: "session_restored", sessionId: "wa_nobody" });
     assert.deepEqual(await replayed(database), [
       ["receipt", "unknown_event", 1, 1, 0, 0],
       ["send_callback", "unknown_event", 1, 0, 0, 1],

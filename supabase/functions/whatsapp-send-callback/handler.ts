@@ -7,8 +7,7 @@ import { recordGatewayEvents } from "./record_gateway_events.ts";
 
 /**
  * The gateway reports how accepted sends came out, `message_sent` or `message_failed`; and what has become of a session:
- * `session_restricted` and `session_restored`, `session_disconnected` and `session_connected`, `session_limited`. One
- * event or an array.
+ * `session_restricted`, `session_restored`, `session_limited`. One event or an array.
  *
  * Answers `{ok: true, recorded, duplicates, unmatched, journaled}`, for a post about sessions `applied, ignored` too.
  */

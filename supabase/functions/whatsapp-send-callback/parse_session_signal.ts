@@ -4,24 +4,16 @@ import { parseEvent } from "../_shared/parse_event.ts";
 import type { ParsedEvent } from "../_shared/parsed_event.ts";
 
 /**
- * What each event of a session means, and why. A session that is connected again may send if it was disconnected, and not
- * if it is restricted: the database keeps the causes apart.
+ * What each event of a session means, and why. That a session is disconnected is not among them: gateways reconnect by
+ * themselves, and refuse what they cannot send.
  */
 const MEANINGS = {
   session_restricted: { event: "sender_restricted", cause: "restriction" },
   session_restored: { event: "sender_restored", cause: "restriction" },
-  session_disconnected: { event: "sender_restricted", cause: "connection" },
-  session_connected: { event: "sender_restored", cause: "connection" },
   session_limited: { event: "sender_limited", cause: "limit" },
 } as const;
 
-const EVENTS = [
-  "session_restricted",
-  "session_restored",
-  "session_disconnected",
-  "session_connected",
-  "session_limited",
-] as const;
+const EVENTS = ["session_restricted", "session_restored", "session_limited"] as const;
 const known: ReadonlySet<string> = new Set(EVENTS);
 
 const schema = z.object({
