@@ -1,9 +1,13 @@
-/** What the timer posts to, and how often. */
+/** What the timers post to, and how often. */
 export interface CronOptions {
+  /** The processor. */
   readonly url: string;
   readonly key: string;
-  /** 0: never. */
+  /** 0: never, and no audit either. */
   readonly seconds: number;
+  /** The database's API, whose audit of what changed is called every minute. */
+  readonly restUrl: string;
+  readonly secretKey: string;
   readonly log: (line: string) => void;
 }
 
@@ -12,8 +16,11 @@ const RUNS_AT_ONCE = 2;
 /** Longer than the processor's time budget. */
 const RUN_TIMEOUT_MS = 150_000;
 
+const AUDIT_SECONDS = 60;
+const AUDIT_TIMEOUT_MS = 30_000;
+
 /**
- * Posts to the processor on a timer, as pg_cron and pg_net do on the platform.
+ * Posts to the processor on a timer, and audits what has changed, as pg_cron and pg_net do on the platform.
  *
  * @returns what stops it; a run under way is given up
  */
@@ -39,9 +46,26 @@ export function startCron(options: CronOptions): () => void {
       running--;
     }
   };
-  const timer = setInterval(() => void run(), options.seconds * 1000);
+  const audit = async () => {
+    try {
+      const response = await fetch(`${options.restUrl}/rpc/audit_changed_campaigns`, {
+        method: "POST",
+        headers: { apikey: options.secretKey, "content-type": "application/json" },
+        body: "{}",
+        signal: AbortSignal.any([stopped.signal, AbortSignal.timeout(AUDIT_TIMEOUT_MS)]),
+      });
+      const text = await response.text();
+      if (!response.ok) options.log(`audit: ${response.status} ${text.slice(0, 200)}`);
+    } catch (error) {
+      if (!stopped.signal.aborted) options.log(`audit: ${error instanceof Error ? error.message : error}`);
+    }
+  };
+  const timers = [
+    setInterval(() => void run(), options.seconds * 1000),
+    setInterval(() => void audit(), AUDIT_SECONDS * 1000),
+  ];
   return () => {
-    clearInterval(timer);
+    for (const timer of timers) clearInterval(timer);
     stopped.abort();
   };
 }

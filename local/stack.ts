@@ -154,6 +154,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       url: `${functionsUrl}/process-notification-campaigns`,
       key: env.CRON_SECRET_KEY ?? "",
       seconds: options.cronSeconds ?? settings.cronSeconds,
+      restUrl: `${apiUrl}/rest/v1`,
+      secretKey: localKeys.secret,
       log,
     }));
     return {

@@ -68,6 +68,7 @@ function summary(stack: Stack, cronSeconds: number, logFile: string, millisecond
     `  curl '${rest}/notification_campaign_stats?campaign_id=eq.${DEMO_CAMPAIGN}' -H 'apikey: ${stack.secretKey}'`,
     "",
     `  ${colors.bold("Look inside")}`,
+    `  curl '${functions}/health' -H 'X-API-Key: ${stack.env.CRON_SECRET_KEY}'`,
     `  psql ${stack.databaseUrl}`,
     "",
     `  ${colors.dim("Ctrl-C stops everything; the data stays. deno task db:reset starts afresh.")}`,

@@ -7,8 +7,8 @@
 
 create table private.sender_stops (
     session_id text not null references public.gateway_sessions (id) on delete cascade,
-    -- restriction, ban, connection: a signal lifts a stop of its own cause alone, for a session that is connected again
-    -- may still be restricted
+    -- restriction, ban, connection: a signal lifts a stop of its own cause alone, for an account that is connected again
+    -- may still be banned
     cause text not null,
     is_in_force boolean not null,
     -- as gateway_sessions.status_reason has it while the sender is stopped for it
