@@ -295,6 +295,8 @@ create table public.send_attempts (
     id uuid primary key default private.time_ordered_uuid(),
     recipient_id uuid not null references public.notification_campaign_recipients (id) on delete cascade,
     attempt_number integer not null,
+    -- another message of an attempt that had one: that attempt. No foreign key, it goes when its recipient does
+    repeated_attempt_id uuid,
     session_id text,
     message_id text collate "C" unique,
     outcome public.attempt_outcome not null default 'claimed',

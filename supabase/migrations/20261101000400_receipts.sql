@@ -586,7 +586,7 @@ begin
                 end as standing_message_id
             from (
                 -- the strongest evidence for each recipient; an older attempt's failure says nothing about the one in flight
-                select distinct on (u.recipient_id) u.*, a.id as attempt_id
+                select distinct on (u.recipient_id) u.*, coalesce(a.repeated_attempt_id, a.id) as attempt_id
                 from unnest(p_changes) u
                 left join public.send_attempts a on a.message_id = u.message_id
                 where u.proves_send or u.failed

@@ -286,10 +286,11 @@ begin
     ),
     unclaimed as (
         insert into public.send_attempts (
-            recipient_id, attempt_number, session_id, message_id, outcome, error_code, error_message, claimed_at, finished_at
+            recipient_id, attempt_number, repeated_attempt_id, session_id, message_id, outcome, error_code, error_message, claimed_at,
+            finished_at
         )
         select
-            k.recipient_id, k.attempt_count + k.unclaimed_number, a.session_id, k.new_message_id, k.outcome, k.error_code,
+            k.recipient_id, k.attempt_count + k.unclaimed_number, k.attempt_id, a.session_id, k.new_message_id, k.outcome, k.error_code,
             k.error_message, null, now()
         from ranked k
         left join public.send_attempts a on a.id = k.attempt_id

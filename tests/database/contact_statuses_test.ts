@@ -58,6 +58,31 @@ databaseTest("a message ends as its statuses say, one post each, after the answe
   }
 });
 
+databaseTest(
+  "either of two messages that one attempt became fails it, and neither of an older attempt's does",
+  async ({ sql }) => {
+    for (const failing of ["A", "B"]) {
+      const { only } = await createContactCampaign(sql);
+      const { client_message_id: clientMessageId } = await claimOne(sql);
+      for (const name of ["A", "B"]) {
+        await recordSendResults(sql, [{ clientMessageId, outcome: "accepted", messageId: `${failing}${name}` }]);
+      }
+      await recordReceipts(sql, [statusOf("failed", `${failing}${failing}`)]);
+      assert.deepEqual(await endOf(sql, only.id), ["failed", 0, 0], failing);
+    }
+    const { only } = await createContactCampaign(sql);
+    const { client_message_id: clientMessageId } = await claimOne(sql);
+    await recordSendResults(sql, [{ clientMessageId, outcome: "deferred", errorCode: "http_503" }]);
+    await makeDue(sql);
+    await claimOne(sql);
+    for (const name of ["C", "D"]) {
+      await recordSendResults(sql, [{ clientMessageId, outcome: "accepted", messageId: name }]);
+      await recordReceipts(sql, [statusOf("failed", name)]);
+      assert.equal((await recipientRow(sql, only.id)).status, "processing", name);
+    }
+  },
+);
+
 databaseTest("a message ends as its statuses say, in one post, before the answer to the send", async ({ sql }) => {
   for (const [index, [kinds, end]] of ends.entries()) {
     const { only } = await createContactCampaign(sql);

@@ -681,6 +681,7 @@ export type Database = {
           "next_poll_at": string | null;
           "outcome": Database["public"]["Enums"]["attempt_outcome"];
           "recipient_id": string;
+          "repeated_attempt_id": string | null;
           "session_id": string | null;
         };
         ComputedFields: never;
@@ -699,6 +700,7 @@ export type Database = {
           "next_poll_at"?: string | null;
           "outcome"?: Database["public"]["Enums"]["attempt_outcome"];
           "recipient_id": string;
+          "repeated_attempt_id"?: string | null;
           "session_id"?: string | null;
         };
         Update: {
@@ -716,6 +718,7 @@ export type Database = {
           "next_poll_at"?: string | null;
           "outcome"?: Database["public"]["Enums"]["attempt_outcome"];
           "recipient_id"?: string;
+          "repeated_attempt_id"?: string | null;
           "session_id"?: string | null;
         };
         Relationships: [
