@@ -355,18 +355,14 @@ comment on function private.waiting_campaigns(text[], jsonb) is
     'sender_paused (by a person), paced (Retry-After, pace, a full day), sending, or stalled: for 15 minutes nothing was claimed, though something could send.';
 
 create function private.audit_facts()
-returns table (last_audit_at timestamptz, is_known boolean, has_changes boolean)
+returns table (last_audit_at timestamptz, has_changes boolean)
 language plpgsql
 stable
 set search_path = ''
 set enable_seqscan = off
 as $$
 begin
-    -- the one place that asks the audit what it keeps of itself, where it keeps anything
-    is_known := to_regprocedure('private.last_audit_at()') is not null;
-    if is_known then
-        execute 'select private.last_audit_at()' into last_audit_at;
-    end if;
+    last_audit_at := private.last_audit_at();
     has_changes := exists (
         select 1
         from private.session_states s
@@ -378,7 +374,7 @@ $$;
 revoke all on function private.audit_facts() from public, anon, authenticated;
 grant execute on function private.audit_facts() to service_role;
 comment on function private.audit_facts() is
-    'When counters were last audited, whether that is known, and whether anything was sent or heard since.';
+    'When counters were last audited, and whether anything was sent or heard since.';
 
 create function private.campaigns_awaiting_audit()
 returns bigint
@@ -386,22 +382,18 @@ language plpgsql
 stable
 set search_path = ''
 as $$
-declare
-    v_count bigint;
 begin
     -- what the audit goes by looks at every campaign: a matter of milliseconds, unless they are very many
-    if to_regprocedure('private.changed_campaigns()') is not null
-        and (select c.reltuples <= 20000 from pg_catalog.pg_class c where c.oid = 'public.notification_campaigns'::regclass)
-    then
-        execute 'select count(*) from private.changed_campaigns()' into v_count;
+    if (select c.reltuples > 20000 from pg_catalog.pg_class c where c.oid = 'public.notification_campaigns'::regclass) then
+        return null;
     end if;
-    return v_count;
+    return (select count(*) from private.changed_campaigns());
 end
 $$;
 revoke all on function private.campaigns_awaiting_audit() from public, anon, authenticated;
 grant execute on function private.campaigns_awaiting_audit() to service_role;
 comment on function private.campaigns_awaiting_audit() is
-    'How many campaigns changed since their last audit; null where that is not known, or would cost too much to ask every few seconds.';
+    'How many campaigns changed since their last audit; null where they are so many that it would cost too much to ask every few seconds.';
 
 create function private.journal_facts()
 returns table (reason text, event_count bigint, recent_count bigint, oldest_at timestamptz)
@@ -608,7 +600,7 @@ begin
     select a.*, coalesce(a.last_audit_at, (select p.installed_at from private.processor_state p)) as due_since
     into v_audit
     from private.audit_facts() a;
-    if v_audit.is_known and v_audit.has_changes and v_audit.due_since < now() - interval '26 hours' then
+    if v_audit.has_changes and v_audit.due_since < now() - interval '26 hours' then
         return query select
             'audit_overdue', '',
             case

@@ -128,7 +128,7 @@ export class CloudApi {
 function refuse(why: RefusalReason, draw: Random): Refusal {
   const [status, code] = draw.pick(REFUSALS[why]);
   // few say when: a sender that is told so stands still until then
-  const headers: Record<string, string> = why === "busy" && draw.chance(0.1) ? { "retry-after": "1" } : {};
+  const headers: Record<string, string> = why === "busy" && draw.chance(0.04) ? { "retry-after": "1" } : {};
   return { code, response: errorAnswer(status, code, `A${draw.hex(10)}`, headers) };
 }
 

@@ -197,7 +197,7 @@ export class Twilio {
 function refuse(why: RefusalReason, draw: Random): Refusal {
   const [status, code] = draw.pick(REFUSALS[why]);
   // few say when: a sender that is told so stands still until then
-  const headers: Record<string, string> = why === "busy" && draw.chance(0.1) ? { "retry-after": "1" } : {};
+  const headers: Record<string, string> = why === "busy" && draw.chance(0.04) ? { "retry-after": "1" } : {};
   return { code, response: errorAnswer(status, code, headers) };
 }
 
