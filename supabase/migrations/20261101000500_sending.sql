@@ -902,26 +902,28 @@ begin
             message = format('p_limit must be between 1 and 10000, not %s', coalesce(p_limit::text, 'null'));
     end if;
 
-    v_sources := array(
-        select (
-            s.campaign_id, s.organization_id, s.channel, s.gateway, s.session_id, s.messages_per_minute, s.daily_allowance, l.allowance,
-            s.after_at, s.after_id
-        )::private.send_source
-        from unnest(v_sources) with ordinality s
-        left join unnest(v_allowances) a on a.session_id = s.session_id
-        cross join lateral (
-            select least(
-                a.allowance,
-                -- those whose turn comes within p_pace_ahead
-                ceil(extract(epoch from now() + p_pace_ahead - greatest(a.next_send_at, now())) * a.messages_per_minute / 66)
-            )::integer
-        ) as l (allowance)
-        where case when s.messages_per_minute is null and s.daily_allowance is null then true else l.allowance > 0 end
-        order by s.ordinality
-    );
+    if exists (select 1 from unnest(v_sources) s where s.messages_per_minute is not null or s.daily_allowance is not null) then
+        v_sources := array(
+            select (
+                s.campaign_id, s.organization_id, s.channel, s.gateway, s.session_id, s.messages_per_minute, s.daily_allowance, l.allowance,
+                s.after_at, s.after_id
+            )::private.send_source
+            from unnest(v_sources) with ordinality s
+            left join unnest(v_allowances) a on a.session_id = s.session_id
+            cross join lateral (
+                select least(
+                    a.allowance,
+                    -- those whose turn comes within p_pace_ahead
+                    ceil(extract(epoch from now() + p_pace_ahead - greatest(a.next_send_at, now())) * a.messages_per_minute / 66)
+                )::integer
+            ) as l (allowance)
+            where case when s.messages_per_minute is null and s.daily_allowance is null then true else l.allowance > 0 end
+            order by s.ordinality
+        );
+    end if;
 
     -- every source gets the same share; what some do not need is shared again among the others
-    while v_remaining > 0 and v_sources <> '{}' loop
+    while v_sources <> '{}' loop
         v_round := v_sources[1:v_remaining];
         v_round_picked := array(
             select (p.recipient_id, p.campaign_id, p.organization_id, p.channel, p.gateway, p.session_id, p.next_attempt_at)::private.picked_recipient
@@ -948,6 +950,7 @@ begin
         );
         v_picked := v_picked || v_round_picked;
         v_remaining := v_remaining - cardinality(v_round_picked);
+        exit when v_remaining = 0;
 
         -- those whose turn has not come yet, then those that had something
         v_sources := array(
