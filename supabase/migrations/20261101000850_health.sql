@@ -40,8 +40,8 @@ create table private.alarms (
     next_post_at timestamptz not null default '-infinity',
     post_attempt_count integer not null default 0,
     constraint cause_is_known check (cause in (
-        'counter_discrepancies', 'sender_stopped', 'sender_deaf', 'no_sender', 'stalled', 'refused_events', 'parked_receipts',
-        'unconfirmed', 'audit_overdue'
+        'counter_discrepancies', 'sender_stopped', 'sender_deaf', 'no_sender', 'stalled', 'refused_events', 'unmatched_signals',
+        'parked_receipts', 'unconfirmed', 'audit_overdue'
     )),
     constraint resolved_implies_opened check (resolved_at is null or opened_at is not null),
     constraint recovery_implies_resolved_and_posted check (recovery_posted_at is null or (resolved_at is not null and posted_at is not null))
@@ -568,6 +568,27 @@ begin
             'refused_events', '',
             format(
                 'Events that the database refused: %s, the oldest %s ago. See private.webhook_events, reason error; then deno task events:replay.',
+                private.count_in_words(v_count), private.time_in_words(v_since)
+            ),
+            jsonb_build_object('count', v_count, 'oldest_at', v_since), interval '0';
+    end if;
+
+    select count(*), min(e.received_at)
+    into v_count, v_since
+    from (
+        select n.source, n.received_at
+        from private.webhook_events n
+        where n.replayed_at is null and n.reason = 'unmatched'
+        -- other unmatched events may be very many
+        order by n.received_at desc
+        limit 1000
+    ) as e
+    where e.source = 'signal';
+    if v_count > 0 then
+        return query select
+            'unmatched_signals', '',
+            format(
+                'What providers said of senders that nobody knows: %s, the oldest %s ago. Fill in account_id and phone_number of your senders; then deno task events:replay.',
                 private.count_in_words(v_count), private.time_in_words(v_since)
             ),
             jsonb_build_object('count', v_count, 'oldest_at', v_since), interval '0';

@@ -124,6 +124,15 @@ const troubles: readonly Trouble[] = [
     message: /refused: 1, .*events:replay/,
   },
   {
+    cause: "unmatched_signals",
+    async raise(sql) {
+      const signal = { event: "sender_restricted", accountId: "102", cause: "restriction" };
+      await sql`select public.journal_webhook_event('signal', 'unmatched', ${sql.json(signal)})`;
+      return { subject: "", mend: () => sql`update private.webhook_events set replayed_at = now()` };
+    },
+    message: /nobody knows: 1, .*account_id.*events:replay/,
+  },
+  {
     cause: "parked_receipts",
     async raise(sql) {
       await sql`
