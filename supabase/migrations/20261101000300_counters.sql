@@ -108,6 +108,16 @@ grant execute on function private.has_many_open_recipients(uuid) to service_role
 comment on function private.has_many_open_recipients(uuid) is
     'Whether more than 64 recipients of a campaign are pending, or more than 64 being sent: reads 65 index entries, counts nothing.';
 
+create function private.reopening_key(p_campaign_id uuid)
+returns bigint
+language sql
+immutable
+return hashtextextended('public.notification_campaigns ' || p_campaign_id::text, 0);
+revoke all on function private.reopening_key(uuid) from public, anon, authenticated;
+grant execute on function private.reopening_key(uuid) to service_role;
+comment on function private.reopening_key(uuid) is
+    'The advisory lock of a campaign that is shared by those who give it open recipients and taken alone by the one who completes it.';
+
 create function private.finalize_campaign(p_campaign_id uuid)
 returns boolean
 language plpgsql
@@ -117,22 +127,27 @@ as $$
 begin
     -- The last messages of a campaign may be settled by several transactions at once, each of which still sees the
     -- others' rows as open. So whoever sees few open rows queues for the campaign's row and looks again: the last in the
-    -- queue sees what all the others committed. `for update` also waits for recipients that are being inserted, whose
-    -- foreign key holds the row.
+    -- queue sees what all the others committed. No stronger lock than this: foreign keys share the row with it, and whoever
+    -- settles may have had one checked already, so that two of them would each wait for the other's.
     if private.has_many_open_recipients(p_campaign_id) then
         return false;
     end if;
     perform 1
     from public.notification_campaigns c
     where c.id = p_campaign_id and c.status = 'processing'
-    for update;
-    if not found then
+    for no key update;
+    if not found or private.has_open_recipients(p_campaign_id) then
+        return false;
+    end if;
+    -- Somebody is adding recipients: they keep it open, and whoever settles them completes it. Nobody is waited for here.
+    if not pg_try_advisory_xact_lock(private.reopening_key(p_campaign_id)) then
         return false;
     end if;
     update public.notification_campaigns c
     set status = 'completed'
     where c.id = p_campaign_id
         and c.status = 'processing'
+        -- looked at anew: what they added before we held the key is seen
         and not private.has_open_recipients(p_campaign_id)
         -- an empty campaign waits for its recipients
         and exists (select 1 from public.notification_campaign_recipients r where r.campaign_id = p_campaign_id);
@@ -169,7 +184,7 @@ revoke all on function public.finalize_campaigns() from public, anon, authentica
 grant execute on function public.finalize_campaigns() to service_role;
 comment on function public.finalize_campaigns() is
     'Completes every processing campaign of which nothing is open; answers how many. Campaigns complete by themselves when their last row settles: '
-    'this sweeps up what a crash or a resume left behind. Caller: process-notification-campaigns.';
+    'this sweeps up what a crash, a resume or an import that was rolled back left behind. Caller: process-notification-campaigns.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- from rows to deltas
@@ -241,7 +256,12 @@ begin
     from appended a;
 
     if v_reopened is not null then
-        -- there is something to send again: recipients were added, or failed ones are to be retried
+        -- there is something to send again: recipients were added, or failed ones are to be retried; whoever is just completing
+        -- the campaign is waited for
+        foreach v_campaign_id in array v_reopened
+        loop
+            perform pg_advisory_xact_lock_shared(private.reopening_key(v_campaign_id));
+        end loop;
         update public.notification_campaigns c
         set status = 'processing'
         where c.id = any (v_reopened) and c.status = 'completed';

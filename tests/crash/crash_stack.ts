@@ -4,13 +4,13 @@ import { within } from "../../local/within.ts";
 
 /** A send without news is looked into after so many seconds. */
 const LEASE_SECONDS = 3;
-const LIMIT_MS = 180_000;
+const LIMIT_MS = 90_000;
 const LINES_TOLD = 15;
 
 /**
  * Gives a test a stack of its own, which it may break. The stack and its data are gone afterwards.
  *
- * @throws Error with the stack's last words when the test fails, or is not over after 180 s
+ * @throws Error with the stack's last words when the test fails, or is not over after 90 s
  */
 export async function onStackOfItsOwn(
   options: Pick<StackOptions, "env" | "simulator">,

@@ -85,6 +85,49 @@ for (const last of [2, 8]) {
   });
 }
 
+databaseTest(
+  "callbacks whose receipts came first, while recipients are being added: nobody waits for anybody",
+  async ({ sql, session }) => {
+    const campaign = await createCampaign(sql, { recipients: 2 });
+    const claims = await claim(sql);
+    await recordReceipts(sql, claims.map((_, number) => receipt("message_read", `M${number}`, person(number))));
+    const [a, b, adding] = [await session("a"), await session("b"), await session("adding")];
+    await adding.begin();
+    await addRecipients(adding.sql, campaign.id, [{}]);
+    const [first, second] = claims;
+    assert.ok(first && second);
+    await a.begin();
+    await recordSendCallback(a.sql, sentCallback(first, "M0"));
+    const last = await b.blocked((own) => recordSendCallback(own, sentCallback(second, "M1")));
+    await a.commit();
+    await last.done;
+    await adding.commit();
+    assert.equal((await campaignRow(sql, campaign.id)).status, "processing");
+    const [added] = await claim(sql);
+    assert.ok(added);
+    await recordSendCallback(sql, sentCallback(added, "M2"));
+    assert.equal((await campaignRow(sql, campaign.id)).status, "completed");
+    assert.equal((await stats(sql, campaign.id)).read_count, 2);
+  },
+);
+
+databaseTest("the last callbacks at once, after their receipts: one campaign, no deadlock", async ({ sql, pool }) => {
+  const work = pool(8);
+  for (let round = 0; round < 40; round++) {
+    const campaign = await createCampaign(sql, { recipients: 8 });
+    const claims = await claim(sql);
+    await recordReceipts(
+      sql,
+      claims.map((_, number) => receipt("message_read", `M${round}-${number}`, person(number))),
+    );
+    await atOnce(
+      claims.map((claimed, number) => () => recordSendCallback(work, sentCallback(claimed, `M${round}-${number}`))),
+    );
+    assert.equal((await campaignRow(sql, campaign.id)).status, "completed", `round ${round}`);
+    assert.equal((await stats(sql, campaign.id)).read_count, 8);
+  }
+});
+
 databaseTest("the last rows settled at once in different ways complete the campaign once", async ({ sql, pool }) => {
   const completions = await watchCompletions(sql);
   const work = pool(6);
@@ -133,6 +176,61 @@ databaseTest(
       await recordSendCallback(sql, sentCallback(added, `M${round}-added`));
       assert.equal((await campaignRow(sql, campaign.id)).status, "completed");
     }
+  },
+);
+
+databaseTest("recipients added while the last callback completes the campaign reopen it", async ({ sql, session }) => {
+  const campaign = await createCampaign(sql);
+  const [claimed] = await claim(sql);
+  assert.ok(claimed);
+  const [completing, adding] = [await session("completing"), await session("adding")];
+  await completing.begin();
+  await recordSendCallback(completing.sql, sentCallback(claimed, "M1"));
+  const added = await adding.blocked((own) => addRecipients(own, campaign.id, [{}]));
+  await completing.commit();
+  await added.done;
+  assert.equal((await campaignRow(sql, campaign.id)).status, "processing");
+  assert.equal((await claim(sql)).length, 1);
+});
+
+databaseTest(
+  "recipients whose import is rolled back after the last callback: the next run completes the campaign",
+  async ({ sql, session }) => {
+    const campaign = await createCampaign(sql);
+    const [claimed] = await claim(sql);
+    assert.ok(claimed);
+    const adding = await session("adding");
+    await adding.begin();
+    await addRecipients(adding.sql, campaign.id, [{}]);
+    await recordSendCallback(sql, sentCallback(claimed, "M1"));
+    await adding.rollback();
+    assert.equal((await campaignRow(sql, campaign.id)).status, "processing");
+    assert.equal(await finalizeCampaigns(sql), 1);
+    assert.equal((await campaignRow(sql, campaign.id)).status, "completed");
+  },
+);
+
+databaseTest(
+  "recipients added and settled in one transaction, twice at once: the campaign is completed",
+  async ({ sql, session }) => {
+    const campaign = await createCampaign(sql, { recipients: 0 });
+    const addSettled = async (own: Sql) => {
+      await addRecipients(own, campaign.id, [{}]);
+      await own`
+        update public.notification_campaign_recipients r
+        set status = 'skipped', skip_reason = 'duplicate'
+        where r.campaign_id = ${campaign.id} and r.status = 'pending'
+      `;
+    };
+    const [a, b] = [await session("a"), await session("b")];
+    await a.begin();
+    await addSettled(a.sql);
+    await b.begin();
+    const second = await b.blocked(addSettled);
+    await a.commit();
+    await second.done;
+    await b.commit();
+    assert.equal((await campaignRow(sql, campaign.id)).status, "completed");
   },
 );
 
