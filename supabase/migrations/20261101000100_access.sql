@@ -1,6 +1,16 @@
 -- Who may see what: organizations, their members, and the one place that says which organizations the caller belongs to.
 -- Every later migration builds its policies on the two functions at the end of this file.
 
+do $$
+begin
+    if current_setting('server_version_num')::integer < 170000 then
+        raise feature_not_supported using
+            message = format('Truetick needs Postgres 17, this is %s', current_setting('server_version')),
+            hint = 'Upgrade the project first (dashboard: Project Settings, Infrastructure), then push again.';
+    end if;
+end
+$$;
+
 create schema if not exists private;
 comment on schema private is 'Internals of Truetick. Not exposed by the API; nothing outside these migrations may rely on it.';
 revoke all on schema private from public, anon;
