@@ -1,9 +1,9 @@
 // deno-lint-ignore-file no-console -- a command of the terminal
+import { describeError } from "./command/describe_error.ts";
 import { exitCodeOf } from "./counters/exit_code.ts";
 import { parseOptions } from "./counters/options.ts";
 import { recountCampaigns } from "./counters/recount.ts";
 import { ProgressBar, renderJson, renderText } from "./counters/screen.ts";
-import { describeError } from "./events/connect.ts";
 
 const { json, ...options } = parseOptions(Deno.args);
 const interruption = new AbortController();

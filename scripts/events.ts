@@ -1,5 +1,5 @@
 // deno-lint-ignore-file no-console -- a command of the terminal
-import { describeError } from "./events/connect.ts";
+import { describeError } from "./command/describe_error.ts";
 import { parseOptions } from "./events/options.ts";
 import { replayEvents } from "./events/replay.ts";
 import { ProgressBar, renderJson, renderText } from "./events/screen.ts";

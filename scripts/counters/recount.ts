@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import { pause } from "../../local/within.ts";
-import { sqlState } from "../events/connect.ts";
+import { sqlState } from "../command/sql_state.ts";
 import type { Discrepancy, Report } from "./report.ts";
 
 /** What is to be recounted, and who is told. */

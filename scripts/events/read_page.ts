@@ -1,6 +1,7 @@
 import type { Json } from "../../supabase/functions/_shared/database.types.ts";
 import { isObject } from "../../supabase/functions/_shared/is_object.ts";
-import { inTransaction, type Sql, type Transaction } from "./connect.ts";
+import type { Sql, Transaction } from "../command/connect.ts";
+import { inTransaction } from "../command/in_transaction.ts";
 import { readAgain, type Reading } from "./read_again.ts";
 import type { JournaledEvent } from "./tally.ts";
 

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import type { Json } from "../../supabase/functions/_shared/database.types.ts";
-import { inTransaction, refusalOf, type Sql, type Transaction } from "./connect.ts";
+import type { Sql, Transaction } from "../command/connect.ts";
+import { inTransaction } from "../command/in_transaction.ts";
 import type { Reading } from "./read_again.ts";
 import type { ReadEvent } from "./read_page.ts";
+import { refusalOf } from "./refusal_of.ts";
 import type { Outcome } from "./tally.ts";
 
 /** What of a batch the database kept for later instead of applying it. */

@@ -1,4 +1,5 @@
-import { connect, inTransaction } from "./connect.ts";
+import { connect } from "../command/connect.ts";
+import { inTransaction } from "../command/in_transaction.ts";
 import { readPage } from "./read_page.ts";
 import { recordAgain } from "./record_again.ts";
 import { retryPage } from "./retry_page.ts";
@@ -55,9 +56,11 @@ const REFUSED = /^event (\d+) of the journal is refused again: .*\((\w{5})\)$/s;
  */
 export async function replayEvents(options: ReplayOptions): Promise<ReplayReport> {
   const states = new Map<string, string>();
-  const sql = connect(options.databaseUrl, ({ message }) => {
-    const [, id, sqlState] = REFUSED.exec(message ?? "") ?? [];
-    if (id !== undefined && sqlState !== undefined) states.set(id, sqlState);
+  const sql = connect(options.databaseUrl, {
+    onNotice({ message }) {
+      const [, id, sqlState] = REFUSED.exec(message ?? "") ?? [];
+      if (id !== undefined && sqlState !== undefined) states.set(id, sqlState);
+    },
   });
   const { source, dryRun } = options;
   const stopped = () => options.signal?.aborted === true;

@@ -1,4 +1,6 @@
-import { inTransaction, refusalOf, type Sql, type Transaction } from "./connect.ts";
+import type { Sql, Transaction } from "../command/connect.ts";
+import { inTransaction } from "../command/in_transaction.ts";
+import { refusalOf } from "./refusal_of.ts";
 import type { JournaledEvent, Outcome } from "./tally.ts";
 
 /** Few enough that the rows a page touches are not held for long. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { inTransaction, type Sql } from "../events/connect.ts";
+import type { Sql } from "../command/connect.ts";
+import { inTransaction } from "../command/in_transaction.ts";
 import type { TakeChunk } from "./take_chunk.ts";
 
 const count = z.number().int();

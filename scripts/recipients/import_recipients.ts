@@ -1,4 +1,5 @@
-import { connect, sqlState } from "../events/connect.ts";
+import { connect } from "../command/connect.ts";
+import { sqlState } from "../command/sql_state.ts";
 import { addingChunks } from "./adding_chunks.ts";
 import { type Columns, columnsOf } from "./columns.ts";
 import { CsvError } from "./csv_error.ts";
@@ -77,7 +78,7 @@ const REPORT_EVERY = 1_000;
  */
 export async function importRecipients(options: ImportOptions): Promise<ImportReport> {
   const stat = await Deno.stat(options.file);
-  const sql = connect(options.databaseUrl, () => {});
+  const sql = connect(options.databaseUrl);
   const stopped = () => options.signal?.aborted === true;
   const refusals: Refusal[] = [];
   const tally = { read: 0, added: 0, duplicates: 0, otherSpellings: 0, refused: 0 };

@@ -1,4 +1,5 @@
-import { inTransaction, type Sql } from "../events/connect.ts";
+import type { Sql } from "../command/connect.ts";
+import { inTransaction } from "../command/in_transaction.ts";
 import type { TakeChunk } from "./take_chunk.ts";
 
 /** Says what adding the chunks would come to, and changes nothing. */

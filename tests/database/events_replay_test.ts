@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { connect, describeError, inTransaction } from "../../scripts/events/connect.ts";
+import { connect } from "../../scripts/command/connect.ts";
+import { describeError } from "../../scripts/command/describe_error.ts";
+import { inTransaction } from "../../scripts/command/in_transaction.ts";
 import { replayEvents, type ReplayReport } from "../../scripts/events/replay.ts";
 import {
   claim,
@@ -450,7 +452,7 @@ databaseTest("what waited for an event further on in the journal is applied in t
 });
 
 databaseTest("a replay that lost a race tries again, and gives up on any other error", async ({ url }) => {
-  const sql = connect(url, () => {});
+  const sql = connect(url);
   async function triesUntilDone(sqlState: string, failures: number): Promise<number> {
     let tries = 0;
     await inTransaction(sql, async (transaction) => {
