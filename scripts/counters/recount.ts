@@ -1,6 +1,5 @@
-import postgres from "postgres";
-import { pause } from "../../local/within.ts";
-import { sqlState } from "../command/sql_state.ts";
+import { connect, type Sql, type Transaction } from "../command/connect.ts";
+import { inTransaction } from "../command/in_transaction.ts";
 import type { Discrepancy, Report } from "./report.ts";
 
 /** What is to be recounted, and who is told. */
@@ -26,8 +25,6 @@ export interface Progress {
 const CONNECTIONS = 2;
 /** For one campaign. A project's own limit may be shorter than the largest one takes. */
 const STATEMENT_TIMEOUT = "30min";
-const MAX_TRIES = 6;
-const FIRST_WAIT_MS = 50;
 
 /** As people sort: Campaign 9 before Campaign 10. */
 const compare = new Intl.Collator("en", { numeric: true }).compare;
@@ -54,13 +51,7 @@ interface Campaign {
  */
 export async function recountCampaigns(options: RecountOptions): Promise<Report> {
   const { command, campaign, signal } = options;
-  const sql = postgres(options.databaseUrl, {
-    max: CONNECTIONS,
-    connect_timeout: 10,
-    // a pooler between us and the database may hand out another session each time
-    prepare: false,
-    onnotice: () => {},
-  });
+  const sql = connect(options.databaseUrl, { connections: CONNECTIONS });
   try {
     const campaigns = await listCampaigns(sql, campaign);
     if (campaign !== null && campaigns.length === 0) throw new Error(`there is no campaign ${campaign}`);
@@ -89,35 +80,23 @@ export async function recountCampaigns(options: RecountOptions): Promise<Report>
   }
 }
 
-async function listCampaigns(sql: postgres.Sql, campaign: string | null): Promise<readonly Campaign[]> {
+async function listCampaigns(sql: Sql, campaign: string | null): Promise<readonly Campaign[]> {
   return campaign === null
     ? await sql<Campaign[]>`select c.id, c.name from public.notification_campaigns c order by c.id`
     : await sql<Campaign[]>`select c.id, c.name from public.notification_campaigns c where c.id = ${campaign}`;
 }
 
-async function recount(
-  sql: postgres.Sql,
-  command: "check" | "repair",
-  campaign: string,
-): Promise<readonly Row[]> {
+async function recount(sql: Sql, command: "check" | "repair", campaign: string): Promise<readonly Row[]> {
   const rpc = command === "check" ? "audit_campaign_counters" : "repair_campaign_counters";
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await sql.begin(async (transaction) => {
-        await transaction.unsafe(`set local statement_timeout = '${STATEMENT_TIMEOUT}'`);
-        return [
-          ...await transaction<Row[]>`
-            select d.campaign_id, d.recipient_id, d.counter, d.stored, d.actual, d.repaired_at is not null as is_mended
-            from public.${transaction(rpc)}(${campaign}::uuid) d
-          `,
-        ];
-      });
-    } catch (error) {
-      // a repair holds recipients that somebody may be deleting
-      if (sqlState(error) !== "40P01" || attempt === MAX_TRIES) throw error;
-      await pause(Math.random() * FIRST_WAIT_MS * 2 ** attempt);
-    }
-  }
+  const work = async (transaction: Transaction) => ({
+    keep: true,
+    value: await transaction<Row[]>`
+      select d.campaign_id, d.recipient_id, d.counter, d.stored, d.actual, d.repaired_at is not null as is_mended
+      from public.${transaction(rpc)}(${campaign}::uuid) d
+    `,
+  });
+  // which tries again where it lost a race: a repair holds recipients that somebody may be deleting
+  return await inTransaction(sql, work, { statementTimeout: STATEMENT_TIMEOUT });
 }
 
 function discrepancyOf(row: Row, campaign: string): Discrepancy {
