@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { databaseUrlOf, databaseUrlOption } from "../command/database_url.ts";
 
 /** What `counters:check` or `counters:repair` was asked to do. */
 export interface Options {
@@ -9,7 +10,6 @@ export interface Options {
   readonly json: boolean;
 }
 
-const LOCAL = "postgresql://postgres:postgres@127.0.0.1:54322/postgres";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const EXIT_CODES = `
 Exit codes:
@@ -29,22 +29,15 @@ export function parseOptions(args: readonly string[]): Options {
   ) {
     program.command(command)
       .description(description)
-      // not as a default, which help would print, and a password with it
-      .option("--database-url <url>", "which database; default: DATABASE_URL, else the local one")
+      .addOption(databaseUrlOption)
       .option("--campaign <id>", "one campaign; default: all", campaignId)
       .option("--json", "print {campaigns, discrepancies, …} as JSON", false)
       .addHelpText("after", EXIT_CODES)
       .exitOverride()
       .action((options: { databaseUrl?: string; campaign?: string; json: boolean }) => {
-        const databaseUrl = options.databaseUrl ?? (Deno.env.get("DATABASE_URL") || LOCAL);
-        const { protocol } = URL.parse(databaseUrl) ?? {};
-        if (protocol !== "postgresql:" && protocol !== "postgres:") {
-          // which is not quoted, as a parser of commander's would: it may hold a password
-          program.error("error: the database's address is written postgresql://user:password@host:5432/postgres");
-        }
         given = {
           command,
-          databaseUrl,
+          databaseUrl: databaseUrlOf(options.databaseUrl, program),
           campaign: options.campaign ?? null,
           json: options.json,
         };

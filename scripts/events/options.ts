@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import { databaseUrlOf, databaseUrlOption } from "../command/database_url.ts";
 
 /** What `events:replay` was asked to do. */
 export interface Options {
@@ -9,7 +10,6 @@ export interface Options {
   readonly json: boolean;
 }
 
-const LOCAL = "postgresql://postgres:postgres@127.0.0.1:54322/postgres";
 const SOURCES = ["send_callback", "receipt", "inbound", "sms_delivery", "signal"];
 
 /** Reads the command line; prints help or what is wrong, and exits, where that is called for. */
@@ -21,12 +21,16 @@ export function parseOptions(args: readonly string[]): Options {
       "Apply the events of the journal again: unmatched, refused, and those that this version can read. " +
         "Exits 1 when the database refused one with an error.",
     )
-    .option("--database-url <url>", "which database", Deno.env.get("DATABASE_URL") ?? LOCAL)
+    .addOption(databaseUrlOption)
     .addOption(new Option("--source <source>", "events of one source; default: all").choices(SOURCES))
     .option("--dry-run", "say what would be applied, and change nothing", false)
     .option("--json", "print the result as JSON", false)
-    .action((options: { databaseUrl: string; source?: string; dryRun: boolean; json: boolean }) => {
-      given = { ...options, source: options.source ?? null };
+    .action((options: { databaseUrl?: string; source?: string; dryRun: boolean; json: boolean }) => {
+      given = {
+        ...options,
+        databaseUrl: databaseUrlOf(options.databaseUrl, program),
+        source: options.source ?? null,
+      };
     });
   program.parse([...args], { from: "user" });
   if (given === undefined) throw new Error("No command was given");

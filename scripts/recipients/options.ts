@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
+import { databaseUrlOf, databaseUrlOption } from "../command/database_url.ts";
 
 /** What `recipients:import` was asked to do. */
 export interface Options {
@@ -12,7 +13,6 @@ export interface Options {
   readonly json: boolean;
 }
 
-const LOCAL = "postgresql://postgres:postgres@127.0.0.1:54322/postgres";
 const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
 
 /** Reads the command line; prints help or what is wrong, and exits, where that is called for. */
@@ -29,16 +29,22 @@ export function parseOptions(args: readonly string[]): Options {
       if (!UUID.test(id)) throw new InvalidArgumentError("It must be the id of a campaign: a uuid.");
       return id;
     })
-    .option("--database-url <url>", "which database", Deno.env.get("DATABASE_URL") ?? LOCAL)
+    .addOption(databaseUrlOption)
     .option("--column <name>", "the column that holds the recipients; default: recipient, phone or group_jid")
     .option("--dry-run", "say what would be added, and change nothing", false)
     .option("--json", "print the result as JSON", false)
     .action((
       file: string,
-      options: { campaign: string; databaseUrl: string; column?: string; dryRun: boolean; json: boolean },
+      options: { campaign: string; databaseUrl?: string; column?: string; dryRun: boolean; json: boolean },
     ) => {
       const { campaign, ...rest } = options;
-      given = { ...rest, file, campaignId: campaign, column: options.column ?? null };
+      given = {
+        ...rest,
+        file,
+        campaignId: campaign,
+        databaseUrl: databaseUrlOf(options.databaseUrl, program),
+        column: options.column ?? null,
+      };
     });
   program.parse([...args], { from: "user" });
   if (given === undefined) throw new Error("No command was given");
