@@ -1,4 +1,5 @@
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError } from "commander";
+import { campaignId } from "../command/campaign_id.ts";
 import { databaseUrlOf, databaseUrlOption } from "../command/database_url.ts";
 
 /** What `counters:check` or `counters:repair` was asked to do. */
@@ -10,7 +11,6 @@ export interface Options {
   readonly json: boolean;
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const EXIT_CODES = `
 Exit codes:
   0  every counter equals its rows, or was mended
@@ -51,9 +51,4 @@ export function parseOptions(args: readonly string[]): Options {
   }
   if (given === undefined) throw new Error("No command was given");
   return given;
-}
-
-function campaignId(text: string): string {
-  if (!UUID.test(text)) throw new InvalidArgumentError("A campaign's id is a uuid.");
-  return text;
 }

@@ -1,4 +1,5 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { campaignId } from "../command/campaign_id.ts";
 import { databaseUrlOf, databaseUrlOption } from "../command/database_url.ts";
 
 /** What `recipients:import` was asked to do. */
@@ -13,8 +14,6 @@ export interface Options {
   readonly json: boolean;
 }
 
-const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
-
 /** Reads the command line; prints help or what is wrong, and exits, where that is called for. */
 export function parseOptions(args: readonly string[]): Options {
   let given: Options | undefined;
@@ -25,10 +24,7 @@ export function parseOptions(args: readonly string[]): Options {
         "member_count; every other column becomes a variable of the message. Run again, it adds what is not there yet. " +
         "Exits 1 when rows were refused or it ended early.",
     )
-    .requiredOption("--campaign <id>", "which campaign", (id: string) => {
-      if (!UUID.test(id)) throw new InvalidArgumentError("It must be the id of a campaign: a uuid.");
-      return id;
-    })
+    .requiredOption("--campaign <id>", "which campaign", campaignId)
     .addOption(databaseUrlOption)
     .option("--column <name>", "the column that holds the recipients; default: recipient, phone or group_jid")
     .option("--dry-run", "say what would be added, and change nothing", false)
