@@ -3,13 +3,13 @@ import { describeError } from "./command/describe_error.ts";
 import { exitCodeOf } from "./counters/exit_code.ts";
 import { parseOptions } from "./counters/options.ts";
 import { recountCampaigns } from "./counters/recount.ts";
-import { ProgressBar, renderJson, renderText } from "./counters/screen.ts";
+import { progressBar, renderJson, renderText } from "./counters/screen.ts";
 
 const { json, ...options } = parseOptions(Deno.args);
 const interruption = new AbortController();
 const interrupt = () => interruption.abort();
 for (const name of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(name, interrupt);
-const bar = new ProgressBar();
+const bar = progressBar();
 try {
   const report = await recountCampaigns({
     ...options,

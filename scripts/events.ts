@@ -2,13 +2,13 @@
 import { describeError } from "./command/describe_error.ts";
 import { parseOptions } from "./events/options.ts";
 import { replayEvents } from "./events/replay.ts";
-import { ProgressBar, renderJson, renderText } from "./events/screen.ts";
+import { progressBar, renderJson, renderText } from "./events/screen.ts";
 
 const { json, ...options } = parseOptions(Deno.args);
 const interruption = new AbortController();
 const interrupt = () => interruption.abort();
 for (const name of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(name, interrupt);
-const bar = new ProgressBar();
+const bar = progressBar();
 try {
   const report = await replayEvents({
     ...options,

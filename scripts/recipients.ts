@@ -1,13 +1,13 @@
 // deno-lint-ignore-file no-console -- a command of the terminal
 import { importRecipients } from "./recipients/import_recipients.ts";
 import { parseOptions } from "./recipients/options.ts";
-import { ProgressBar, renderJson, renderText } from "./recipients/screen.ts";
+import { progressBar, renderJson, renderText } from "./recipients/screen.ts";
 
 const { json, ...options } = parseOptions(Deno.args);
 const interruption = new AbortController();
 const interrupt = () => interruption.abort();
 for (const name of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(name, interrupt);
-const bar = new ProgressBar();
+const bar = progressBar();
 try {
   const report = await importRecipients({
     ...options,

@@ -1,7 +1,6 @@
-// @ts-types="npm:@types/cli-progress@3.11.6"
-import cliProgress from "cli-progress";
 import Table from "cli-table3";
 import color from "picocolors";
+import { ProgressBar } from "../command/progress_bar.ts";
 import type { Progress } from "./recount.ts";
 import type { Discrepancy, Report } from "./report.ts";
 
@@ -10,32 +9,13 @@ const MAX_ROWS = 60;
 const MAX_RECIPIENT_ROWS = 5;
 const MAX_NAME = 32;
 
-/** Shows how a recount comes along: a bar on a terminal, nothing elsewhere. */
-export class ProgressBar {
-  readonly #bar = Deno.stderr.isTerminal()
-    ? new cliProgress.SingleBar({
-      format: `  ${color.green("{bar}")} {value} of {total} campaigns, {differing} counters differ`,
-      barCompleteChar: "█",
-      barIncompleteChar: "░",
-      barsize: 36,
-      hideCursor: true,
-      clearOnComplete: true,
-      // an interrupt ends the recount in order, and the bar with it
-      gracefulExit: false,
-    })
-    : null;
-  #isShown = false;
-
-  show({ done, of, differing }: Progress): void {
-    if (this.#bar === null) return;
-    if (!this.#isShown) this.#bar.start(of, done, { differing });
-    this.#isShown = true;
-    this.#bar.update(done, { differing });
-  }
-
-  end(): void {
-    if (this.#isShown) this.#bar?.stop();
-  }
+/** Shows how a recount comes along. */
+export function progressBar(): ProgressBar<Progress> {
+  return new ProgressBar("{value} of {total} campaigns, {differing} counters differ", ({ done, of, differing }) => ({
+    value: done,
+    total: of,
+    payload: { differing },
+  }));
 }
 
 /** What a recount came to, for a person. */

@@ -1,37 +1,12 @@
-// @ts-types="npm:@types/cli-progress@3.11.6"
-import cliProgress from "cli-progress";
 import Table from "cli-table3";
 import color from "picocolors";
+import { ProgressBar } from "../command/progress_bar.ts";
 import type { Progress, ReplayReport } from "./replay.ts";
 import type { ReplayRow } from "./tally.ts";
 
-/** Shows how a replay comes along: a bar on a terminal, nothing elsewhere. */
-export class ProgressBar {
-  readonly #bar = Deno.stderr.isTerminal()
-    ? new cliProgress.SingleBar({
-      format: `  ${color.green("{bar}")} {value} of {total} events`,
-      barCompleteChar: "█",
-      barIncompleteChar: "░",
-      barsize: 36,
-      hideCursor: true,
-      clearOnComplete: true,
-      // an interrupt ends the replay in order, and the bar with it
-      gracefulExit: false,
-    })
-    : null;
-  #isShown = false;
-
-  show({ tried, of }: Progress): void {
-    if (this.#bar === null) return;
-    if (!this.#isShown) this.#bar.start(of, tried);
-    this.#isShown = true;
-    this.#bar.setTotal(of);
-    this.#bar.update(tried);
-  }
-
-  end(): void {
-    if (this.#isShown) this.#bar?.stop();
-  }
+/** Shows how a replay comes along. */
+export function progressBar(): ProgressBar<Progress> {
+  return new ProgressBar("{value} of {total} events", ({ tried, of }) => ({ value: tried, total: of }));
 }
 
 /** What a replay came to, for a person. */

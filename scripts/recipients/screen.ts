@@ -1,38 +1,17 @@
-// @ts-types="npm:@types/cli-progress@3.11.6"
-import cliProgress from "cli-progress";
 import Table from "cli-table3";
 import color from "picocolors";
+import { ProgressBar } from "../command/progress_bar.ts";
 import type { ImportReport, Progress } from "./import_recipients.ts";
 
 const MAX_NAMED = 20;
 
-/** Shows how an import comes along: a bar on a terminal, nothing elsewhere. */
-export class ProgressBar {
-  readonly #bar = Deno.stderr.isTerminal()
-    ? new cliProgress.SingleBar({
-      format: `  ${color.green("{bar}")} {percentage}%  {stage} {rows} rows`,
-      barCompleteChar: "█",
-      barIncompleteChar: "░",
-      barsize: 36,
-      hideCursor: true,
-      clearOnComplete: true,
-      // an interrupt ends the import in order, and the bar with it
-      gracefulExit: false,
-    })
-    : null;
-  #isShown = false;
-
-  show({ stage, rows, share }: Progress): void {
-    if (this.#bar === null) return;
-    const payload = { stage: stage === "checking" ? "checked" : "added", rows: rows.toLocaleString("en-US") };
-    if (!this.#isShown) this.#bar.start(100, 0, payload);
-    this.#isShown = true;
-    this.#bar.update(Math.floor(share * 100), payload);
-  }
-
-  end(): void {
-    if (this.#isShown) this.#bar?.stop();
-  }
+/** Shows how an import comes along. */
+export function progressBar(): ProgressBar<Progress> {
+  return new ProgressBar("{percentage}%  {stage} {rows} rows", ({ stage, rows, share }) => ({
+    value: Math.floor(share * 100),
+    total: 100,
+    payload: { stage: stage === "checking" ? "checked" : "added", rows: rows.toLocaleString("en-US") },
+  }));
 }
 
 /** What an import came to, for a person. */
