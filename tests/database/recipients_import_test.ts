@@ -172,43 +172,70 @@ databaseTest(
   },
 );
 
+async function run(url: string, file: string, id: string, ...more: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--no-check",
+      "scripts/recipients.ts",
+      "import",
+      file,
+      "--campaign",
+      id,
+      "--database-url",
+      url,
+      ...more,
+    ],
+    cwd: repositoryRoot,
+    signal: AbortSignal.timeout(30_000),
+  }).output();
+  const text = (bytes: Uint8Array<ArrayBuffer>) => new TextDecoder().decode(bytes);
+  return { code, said: text(stdout), complained: text(stderr) };
+}
+
 databaseTest(
   "recipients:import exits 1 with the lines that were refused, 0 without, and 1 where it cannot begin",
   async ({ sql, url }) => {
     const campaign = await createCampaign(sql, { channel: "whatsapp", status: "draft", recipients: 0 });
-    const run = async (file: string, id: string, ...more: string[]) => {
-      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          "run",
-          "-A",
-          "--no-check",
-          "scripts/recipients.ts",
-          "import",
-          file,
-          "--campaign",
-          id,
-          "--database-url",
-          url,
-          ...more,
-        ],
-        cwd: repositoryRoot,
-        signal: AbortSignal.timeout(30_000),
-      }).output();
-      const text = (bytes: Uint8Array<ArrayBuffer>) => new TextDecoder().decode(bytes);
-      return { code, said: text(stdout), complained: text(stderr) };
-    };
     await withFile(["mobile,name", ...rows(2), "hello,x"], async (file) => {
-      const { code, said } = await run(file, campaign.id, "--column", "mobile", "--json");
+      const { code, said } = await run(url, file, campaign.id, "--column", "mobile", "--json");
       const { added, refusals, isComplete } = JSON.parse(said);
       assert.deepEqual([code, added, refusals[0]?.line, isComplete], [1, 2, 4, true]);
     });
     await withFile(["phone,name", ...rows(2)], async (file) => {
-      const { code, said } = await run(file, campaign.id);
+      const { code, said } = await run(url, file, campaign.id);
       assert.equal(code, 0, said);
       assert.match(said, /duplicates\D+2/);
-      const unknown = await run(file, crypto.randomUUID());
+      const unknown = await run(url, file, crypto.randomUUID());
       assert.deepEqual([unknown.code, unknown.said], [1, ""]);
       assert.match(unknown.complained, /there is no campaign/);
+      const gone = await run(url, `${file}.gone`, campaign.id);
+      assert.deepEqual([gone.code, gone.said], [1, ""]);
+      assert.match(gone.complained, /Cannot import .*\.gone: .*os error 2/);
     });
   },
 );
+
+databaseTest("recipients:import keeps to itself what the database quotes of its rows", async ({ sql, url }) => {
+  const campaign = await createCampaign(sql, { status: "draft", recipients: 0 });
+  await sql.unsafe(`
+    alter table public.notification_campaigns rename to renamed_campaigns;
+    create function public.planted() returns text language plpgsql as $$
+    begin
+      raise exception 'to +919870000001';
+    end $$;
+    create view public.notification_campaigns as
+      select c.id, c.status, public.planted() as channel from public.renamed_campaigns c;
+  `);
+  await withFile(["group_jid", groupJid()], async (file) => {
+    const { code, said, complained } = await run(url, file, campaign.id);
+    assert.deepEqual([code, said], [1, ""]);
+    assert.match(complained, /Cannot import .*: SQLSTATE P0001/);
+    assert.ok(!complained.includes("91987"), complained);
+  });
+  await sql.unsafe(`
+    drop view public.notification_campaigns;
+    alter table public.renamed_campaigns rename to notification_campaigns;
+  `);
+});
