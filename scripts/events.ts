@@ -1,26 +1,15 @@
-// deno-lint-ignore-file no-console -- a command of the terminal
-import { describeError } from "./command/describe_error.ts";
+import { runCommand } from "./command/run_command.ts";
 import { parseOptions } from "./events/options.ts";
 import { replayEvents } from "./events/replay.ts";
 import { progressBar, renderJson, renderText } from "./events/screen.ts";
 
 const { json, ...options } = parseOptions(Deno.args);
-const interruption = new AbortController();
-const interrupt = () => interruption.abort();
-for (const name of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(name, interrupt);
-const bar = progressBar();
-try {
-  const report = await replayEvents({
-    ...options,
-    signal: interruption.signal,
-    onProgress: (progress) => bar.show(progress),
-  }).finally(() => bar.end());
-  console.log(json ? renderJson(report, options.dryRun) : renderText(report, options.dryRun));
-  if (!report.isComplete || report.rows.some(({ refused }) => refused > 0)) Deno.exitCode = 1;
-} catch (error) {
-  const host = URL.parse(options.databaseUrl)?.host ?? "the database";
-  console.error(`Cannot replay events on ${host}: ${describeError(error)}`);
-  Deno.exitCode = 1;
-} finally {
-  for (const name of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(name, interrupt);
-}
+const render = json ? renderJson : renderText;
+await runCommand({
+  bar: progressBar(),
+  work: (running) => replayEvents({ ...options, ...running }),
+  render: (report) => render(report, options.dryRun),
+  exitCodeOf: ({ rows, isComplete }) => isComplete && rows.every(({ refused }) => refused === 0) ? 0 : 1,
+  // the host alone: an address may hold a password
+  failure: { said: `Cannot replay events on ${new URL(options.databaseUrl).host}`, exitCode: 1 },
+});
