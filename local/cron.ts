@@ -28,38 +28,27 @@ export function startCron(options: CronOptions): () => void {
   if (options.seconds === 0) return () => {};
   const stopped = new AbortController();
   let running = 0;
+  const post = async (name: string, url: string, headers: Record<string, string>, timeoutMs: number) => {
+    try {
+      const response = await fetch(url, {
+        method: "POST",
+        headers: { ...headers, "content-type": "application/json" },
+        body: "{}",
+        signal: AbortSignal.any([stopped.signal, AbortSignal.timeout(timeoutMs)]),
+      });
+      const text = await response.text();
+      if (!response.ok) options.log(`${name}: ${response.status} ${text.slice(0, 200)}`);
+    } catch (error) {
+      if (!stopped.signal.aborted) options.log(`${name}: ${error instanceof Error ? error.message : error}`);
+    }
+  };
   const run = async () => {
     if (running >= RUNS_AT_ONCE) return;
     running++;
-    try {
-      const response = await fetch(options.url, {
-        method: "POST",
-        headers: { "X-API-Key": options.key, "content-type": "application/json" },
-        body: "{}",
-        signal: AbortSignal.any([stopped.signal, AbortSignal.timeout(RUN_TIMEOUT_MS)]),
-      });
-      const text = await response.text();
-      if (!response.ok) options.log(`cron: ${response.status} ${text.slice(0, 200)}`);
-    } catch (error) {
-      if (!stopped.signal.aborted) options.log(`cron: ${error instanceof Error ? error.message : error}`);
-    } finally {
-      running--;
-    }
+    await post("cron", options.url, { "X-API-Key": options.key }, RUN_TIMEOUT_MS).finally(() => running--);
   };
-  const audit = async () => {
-    try {
-      const response = await fetch(`${options.restUrl}/rpc/audit_changed_campaigns`, {
-        method: "POST",
-        headers: { apikey: options.secretKey, "content-type": "application/json" },
-        body: "{}",
-        signal: AbortSignal.any([stopped.signal, AbortSignal.timeout(AUDIT_TIMEOUT_MS)]),
-      });
-      const text = await response.text();
-      if (!response.ok) options.log(`audit: ${response.status} ${text.slice(0, 200)}`);
-    } catch (error) {
-      if (!stopped.signal.aborted) options.log(`audit: ${error instanceof Error ? error.message : error}`);
-    }
-  };
+  const audit = () =>
+    post("audit", `${options.restUrl}/rpc/audit_changed_campaigns`, { apikey: options.secretKey }, AUDIT_TIMEOUT_MS);
   const timers = [
     setInterval(() => void run(), options.seconds * 1000),
     setInterval(() => void audit(), AUDIT_SECONDS * 1000),
