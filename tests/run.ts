@@ -8,7 +8,8 @@ import { type Stack, startStack } from "../local/stack.ts";
 import { connect } from "./harness/connect.ts";
 import { findTestFiles } from "./harness/find_test_files.ts";
 import { partitionReceipts } from "./harness/partition_receipts.ts";
-import { runTestFiles, type TestTotals } from "./harness/run_test_files.ts";
+import type { TestTotals } from "./harness/read_totals.ts";
+import { runTestFiles } from "./harness/run_test_files.ts";
 import { testEnvironment } from "./harness/test_environment.ts";
 import { TEST_STACK_VARIABLE, type TestStack } from "./harness/test_stack.ts";
 
@@ -22,11 +23,11 @@ const ALONE = ["tests/crash/", "tests/end_to_end/", "local/", "scripts/", "bench
 /** Runs of the processor that end within a test. */
 const PROCESS_TIME_BUDGET_MS = "10000";
 
-async function main(filters: readonly string[]): Promise<boolean> {
+async function main(args: readonly string[]): Promise<boolean> {
   const startedAt = performance.now();
   for (const [name, value] of Object.entries(testEnvironment)) Deno.env.set(name, value);
-  const files = await findTestFiles(repositoryRoot, filters.filter((filter) => !filter.startsWith("-")));
-  const flags = filters.filter((filter) => filter.startsWith("-"));
+  const { paths, flags } = readArguments(args);
+  const files = await findTestFiles(repositoryRoot, paths);
   const outOfTime = AbortSignal.timeout(TIME_LIMIT_MS);
   const interrupted = new AbortController();
   const onSignal = () => interrupted.abort(new Error("interrupted"));
@@ -41,7 +42,7 @@ async function main(filters: readonly string[]): Promise<boolean> {
   let stack: Stack | undefined;
   try {
     if (files.length === 0) {
-      say(pc.red(`No test file matches ${filters.join(" ")}`));
+      say(pc.red(`No test file matches ${paths.join(" ")}`));
     } else {
       stack = await startStack({
         apiPort: 0,
@@ -84,6 +85,20 @@ async function main(filters: readonly string[]): Promise<boolean> {
   say(pc.dim(`\n${seconds(startedAt)}${totals.ignored > 0 ? `, ${totals.ignored} ignored` : ""}`));
   say(`${totals.passed} passed, ${totals.failed} failed`);
   return totals.passed > 0 && totals.failed === 0 && !signal.aborted;
+}
+
+/** Parts of paths, and flags for `deno test`, of which `--filter` may have its value behind it. */
+function readArguments(
+  args: readonly string[],
+): { readonly paths: readonly string[]; readonly flags: readonly string[] } {
+  const joined = args.flatMap((arg, index) => {
+    if (args[index - 1] === "--filter") return [];
+    return arg === "--filter" ? [`--filter=${args[index + 1] ?? ""}`] : [arg];
+  });
+  return {
+    paths: joined.filter((arg) => !arg.startsWith("-")),
+    flags: joined.filter((arg) => arg.startsWith("-")),
+  };
 }
 
 /**

@@ -1,13 +1,7 @@
 import { lockFlags } from "./lock_flags.ts";
 import { killTree } from "./kill_tree.ts";
 import { repositoryRoot } from "../../local/repository.ts";
-
-/** How many tests ended how. */
-export interface TestTotals {
-  passed: number;
-  failed: number;
-  ignored: number;
-}
+import { readTotals, type TestTotals } from "./read_totals.ts";
 
 /** One run of `deno test`. */
 export interface TestRun {
@@ -53,13 +47,4 @@ export async function runTestFiles(run: TestRun): Promise<TestTotals> {
   } finally {
     await Deno.remove(reportFile);
   }
-}
-
-/** The attributes of the report's first element; all zero when there is no report. */
-function readTotals(report: string): TestTotals {
-  const element = /<testsuites [^>]*>/.exec(report)?.[0] ?? "";
-  const number = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(element)?.[1] ?? 0);
-  const failed = number("failures") + number("errors");
-  const ignored = number("disabled");
-  return { passed: number("tests") - failed - ignored, failed, ignored };
 }
