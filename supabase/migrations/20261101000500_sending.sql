@@ -523,53 +523,53 @@ comment on function private.note_heard(text[]) is 'Notes, every ten seconds at m
 -- claiming
 -- ---------------------------------------------------------------------------------------------------------------------
 
-create type private.sender as (
+create function private.campaign_senders(
+    p_organization_id uuid, p_channel public.campaign_channel, p_session_id text, p_default_senders jsonb
+)
+returns table (
     session_id text,
     gateway text,
     messages_per_minute integer,
     -- in any 24 hours, the warm-up considered
-    daily_allowance integer
-);
-
-create function private.possible_senders(
-    p_organization_id uuid, p_channel public.campaign_channel, p_session_id text, p_default_senders jsonb
+    daily_allowance integer,
+    is_active boolean,
+    is_stopped_automatically boolean,
+    activated_at timestamptz
 )
-returns setof private.sender
 language sql
 stable
 -- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
 begin atomic
     select
         g.id, w.gateway, g.messages_per_minute,
-        private.daily_allowance(g.daily_limit, g.warm_up_first_day, g.warm_up_days, g.warm_up_started_at, now())
+        private.daily_allowance(g.daily_limit, g.warm_up_first_day, g.warm_up_days, g.warm_up_started_at, now()),
+        g.status = 'active', g.is_stopped_automatically, g.activated_at
     from public.gateway_sessions g
     cross join lateral private.session_gateway(g.gateway, g.channel, g.id, p_channel) as w (gateway)
     where g.organization_id = p_organization_id
         and (g.id = p_session_id or (p_session_id is null and w.gateway = private.channel_gateway(p_channel)))
-        and g.status = 'active'
         and (g.channel = 'sms') = (p_channel = 'sms')
     union all
     -- the sender of the whole installation, for organizations that have none of their own
-    select d.value, d.key, null, null
+    select d.value, d.key, null, null, h.session_id is null, h.session_id is not null, '-infinity'
     from jsonb_each_text(p_default_senders) d
+    left join (select s.session_id from private.held_senders s where s.expires_at > now()) as h on h.session_id = d.value
     where p_session_id is null
         and d.key = private.channel_gateway(p_channel)
-        and not exists (select 1 from private.held_senders h where h.session_id = d.value and h.expires_at > now())
+        and not exists (select 1 from public.gateway_sessions g where g.id = d.value)
         and not exists (
             select 1
             from public.gateway_sessions g
-            where g.id = d.value
-                or (
-                    g.organization_id = p_organization_id
-                    and (g.channel = 'sms') = (p_channel = 'sms')
-                    and private.session_gateway(g.gateway, g.channel, g.id, p_channel) = d.key
-                )
+            where g.organization_id = p_organization_id
+                and (g.channel = 'sms') = (p_channel = 'sms')
+                and private.session_gateway(g.gateway, g.channel, g.id, p_channel) = d.key
         );
 end;
-revoke all on function private.possible_senders(uuid, public.campaign_channel, text, jsonb) from public, anon, authenticated;
-grant execute on function private.possible_senders(uuid, public.campaign_channel, text, jsonb) to service_role;
-comment on function private.possible_senders(uuid, public.campaign_channel, text, jsonb) is
-    'The active senders through which a campaign may go: the one it names, else its organization''s of the channel''s own gateway, else the default sender of the installation.';
+revoke all on function private.campaign_senders(uuid, public.campaign_channel, text, jsonb) from public, anon, authenticated;
+grant execute on function private.campaign_senders(uuid, public.campaign_channel, text, jsonb) to service_role;
+comment on function private.campaign_senders(uuid, public.campaign_channel, text, jsonb) is
+    'The senders of a campaign: the one it names, else its organization''s of the channel''s own gateway, else the default sender of the installation. '
+    'It may go through those that are active.';
 
 create function private.has_due_recipients(p_campaign_id uuid)
 returns boolean
@@ -717,9 +717,10 @@ begin
         join public.organizations o on o.id = c.organization_id
         cross join lateral (
             select u.session_id, u.gateway, u.messages_per_minute, u.daily_allowance
-            from private.possible_senders(c.organization_id, c.channel, c.session_id, p_default_senders) u
+            from private.campaign_senders(c.organization_id, c.channel, c.session_id, p_default_senders) u
             left join private.session_states n on n.session_id = u.session_id
-            where u.session_id <> all (p_exclude_sessions)
+            where u.is_active
+                and u.session_id <> all (p_exclude_sessions)
                 and (p_gateways is null or u.gateway = any (p_gateways))
                 and (not p_is_paced or coalesce(n.hold_expires_at <= now(), true))
             -- where the campaign leaves the choice: whoever may send first, and of those, whoever may still send most
@@ -1064,10 +1065,11 @@ begin
         select ceil(extract(epoch from min(least(greatest(n.next_send_at, n.hold_expires_at), now() + interval '1 day')) - now()) * 1000)
         from public.notification_campaigns c
         join public.organizations o on o.id = c.organization_id
-        cross join lateral private.possible_senders(c.organization_id, c.channel, c.session_id, p_default_senders) u
+        cross join lateral private.campaign_senders(c.organization_id, c.channel, c.session_id, p_default_senders) u
         join private.session_states n on n.session_id = u.session_id
         where c.status = 'processing'
             and (c.ignores_quiet_hours or not private.is_quiet_time(o.time_zone, o.quiet_from, o.quiet_until, now()))
+            and u.is_active
             and (p_gateways is null or u.gateway = any (p_gateways))
             and greatest(n.next_send_at, n.hold_expires_at) > now()
             and private.has_due_recipients(c.id)

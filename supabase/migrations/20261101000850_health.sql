@@ -275,61 +275,40 @@ begin
         where c.status = 'processing'
     ),
     senders as materialized (
+        select w.id as campaign_id, s.session_id, s.gateway, s.daily_allowance, s.is_active, s.is_stopped_automatically, s.activated_at
+        from waiting w
+        cross join lateral private.campaign_senders(w.organization_id, w.channel, w.session_id, p_default_senders) s
+    ),
+    -- once for each, however many campaigns share it
+    states as materialized (
         select
-            g.id, g.organization_id, g.gateway, g.channel, g.status = 'active' as is_active, g.is_stopped_automatically, s.last_claimed_at, f.free_since,
+            s.session_id, t.last_claimed_at, f.free_since,
             -- where that could be why nothing goes
-            case when f.free_since < now() - interval '15 minutes' then d.allowance is not null and exists (
+            case when f.free_since < now() - interval '15 minutes' then s.daily_allowance is not null and exists (
                 select 1
                 from public.send_attempts a
-                where a.session_id = g.id and a.claimed_at > now() - interval '1 day'
-                offset d.allowance - 1
+                where a.session_id = s.session_id and a.claimed_at > now() - interval '1 day'
+                offset s.daily_allowance - 1
             ) else false end as is_full
-        from public.gateway_sessions g
-        left join private.session_states s on s.session_id = g.id
+        from (select distinct n.session_id, n.daily_allowance, n.activated_at from senders n) as s
+        -- `offset 0`: a probe for each, not a pass over all senders there are
+        left join lateral (select n.* from private.session_states n where n.session_id = s.session_id offset 0) as t on true
         cross join lateral (
-            select greatest(s.last_claimed_at, s.next_send_at, s.hold_expires_at, g.activated_at) as free_since
+            select greatest(t.last_claimed_at, t.next_send_at, t.hold_expires_at, s.activated_at) as free_since
         ) as f
-        cross join lateral (
-            select private.daily_allowance(g.daily_limit, g.warm_up_first_day, g.warm_up_days, g.warm_up_started_at, now()) as allowance
-        ) as d
-        where g.organization_id = any (array(select distinct w.organization_id from waiting w))
-    ),
-    usable as (
-        select w.id as campaign_id, v.gateway, s.is_active, s.is_stopped_automatically, s.last_claimed_at, s.free_since, s.is_full
-        from waiting w
-        join senders s on s.organization_id = w.organization_id and (s.channel = 'sms') = (w.channel = 'sms')
-        cross join lateral private.session_gateway(s.gateway, s.channel, s.id, w.channel) as v (gateway)
-        where case when w.session_id is null then v.gateway = private.channel_gateway(w.channel) else s.id = w.session_id end
-        union all
-        -- the sender of the whole installation, for organizations that have none of their own
-        select
-            w.id, d.key, h.session_id is null, h.session_id is not null, s.last_claimed_at,
-            greatest(s.last_claimed_at, s.next_send_at, s.hold_expires_at, '-infinity'), false
-        from waiting w
-        join jsonb_each_text(p_default_senders) d on d.key = private.channel_gateway(w.channel)
-        left join private.session_states s on s.session_id = d.value
-        left join private.held_senders h on h.session_id = d.value and h.expires_at > now()
-        where w.session_id is null
-            and not exists (select 1 from public.gateway_sessions g where g.id = d.value)
-            and not exists (
-                select 1
-                from senders o
-                where o.organization_id = w.organization_id
-                    and (o.channel = 'sms') = (w.channel = 'sms')
-                    and private.session_gateway(o.gateway, o.channel, o.id, w.channel) = d.key
-            )
     ),
     judged as (
         select
             w.id, w.organization_id, w.channel, w.is_quiet, w.next_attempt_at, w.due_since,
-            coalesce(max(u.gateway), private.channel_gateway(w.channel)) as gateway,
-            count(u.campaign_id) as sender_count,
-            coalesce(bool_or(u.is_active), false) as has_active,
-            coalesce(bool_or(u.is_stopped_automatically), false) as has_stopped,
-            max(u.last_claimed_at) filter (where u.is_active) as last_claimed_at,
-            max(u.free_since) filter (where u.is_active and not u.is_full and u.free_since <= now()) as free_since
+            coalesce(max(s.gateway), private.channel_gateway(w.channel)) as gateway,
+            count(s.campaign_id) as sender_count,
+            coalesce(bool_or(s.is_active), false) as has_active,
+            coalesce(bool_or(s.is_stopped_automatically), false) as has_stopped,
+            max(t.last_claimed_at) filter (where s.is_active) as last_claimed_at,
+            max(t.free_since) filter (where s.is_active and not t.is_full and t.free_since <= now()) as free_since
         from waiting w
-        left join usable u on u.campaign_id = w.id
+        left join senders s on s.campaign_id = w.id
+        left join states t on t.session_id = s.session_id
         group by w.id, w.organization_id, w.channel, w.is_quiet, w.next_attempt_at, w.due_since
     )
     select
