@@ -584,6 +584,22 @@ revoke all on function private.has_due_recipients(uuid) from public, anon, authe
 grant execute on function private.has_due_recipients(uuid) to service_role;
 comment on function private.has_due_recipients(uuid) is 'Whether a campaign has something to send now: an index probe.';
 
+create function private.due_campaigns()
+returns table (campaign_id uuid, organization_id uuid, channel public.campaign_channel, session_id text)
+language sql
+stable
+begin atomic
+    select c.id, c.organization_id, c.channel, c.session_id
+    from public.notification_campaigns c
+    join public.organizations o on o.id = c.organization_id
+    where c.status = 'processing'
+        and (c.ignores_quiet_hours or not private.is_quiet_time(o.time_zone, o.quiet_from, o.quiet_until, now()))
+        and private.has_due_recipients(c.id);
+end;
+revoke all on function private.due_campaigns() from public, anon, authenticated;
+grant execute on function private.due_campaigns() to service_role;
+comment on function private.due_campaigns() is 'The processing campaigns that have something due and are not in quiet hours.';
+
 create type private.send_source as (
     campaign_id uuid,
     organization_id uuid,
@@ -710,11 +726,10 @@ as $$
 begin
     return array(
         select (
-            c.id, c.organization_id, c.channel, s.gateway, s.session_id, s.messages_per_minute, s.daily_allowance, null, '-infinity',
+            c.campaign_id, c.organization_id, c.channel, s.gateway, s.session_id, s.messages_per_minute, s.daily_allowance, null, '-infinity',
             '00000000-0000-0000-0000-000000000000'
         )::private.send_source
-        from public.notification_campaigns c
-        join public.organizations o on o.id = c.organization_id
+        from private.due_campaigns() c
         cross join lateral (
             select u.session_id, u.gateway, u.messages_per_minute, u.daily_allowance
             from private.campaign_senders(c.organization_id, c.channel, c.session_id, p_default_senders) u
@@ -739,9 +754,6 @@ begin
                 random()
             limit 1
         ) as s
-        where c.status = 'processing'
-            and (c.ignores_quiet_hours or not private.is_quiet_time(o.time_zone, o.quiet_from, o.quiet_until, now()))
-            and private.has_due_recipients(c.id)
         -- shuffled: where there are more campaigns than places, luck is fair
         order by random()
     );
@@ -750,8 +762,7 @@ $$;
 revoke all on function private.send_sources(text[], text[], jsonb, boolean) from public, anon, authenticated;
 grant execute on function private.send_sources(text[], text[], jsonb, boolean) to service_role;
 comment on function private.send_sources(text[], text[], jsonb, boolean) is
-    'The processing campaigns that have something due and are not in quiet hours, shuffled, with the sender each would use. '
-    'A campaign that names no sender goes through its channel''s own gateway.';
+    'The due_campaigns, shuffled, with the sender each would use. A campaign that names no sender goes through its channel''s own gateway.';
 
 create function private.hold_spaced_recipients(p_picked private.picked_recipient[], p_pace_ahead interval)
 returns uuid[]
@@ -1063,16 +1074,12 @@ as $$
 begin
     return (
         select ceil(extract(epoch from min(least(greatest(n.next_send_at, n.hold_expires_at), now() + interval '1 day')) - now()) * 1000)
-        from public.notification_campaigns c
-        join public.organizations o on o.id = c.organization_id
+        from private.due_campaigns() c
         cross join lateral private.campaign_senders(c.organization_id, c.channel, c.session_id, p_default_senders) u
         join private.session_states n on n.session_id = u.session_id
-        where c.status = 'processing'
-            and (c.ignores_quiet_hours or not private.is_quiet_time(o.time_zone, o.quiet_from, o.quiet_until, now()))
-            and u.is_active
+        where u.is_active
             and (p_gateways is null or u.gateway = any (p_gateways))
             and greatest(n.next_send_at, n.hold_expires_at) > now()
-            and private.has_due_recipients(c.id)
     );
 end
 $$;
