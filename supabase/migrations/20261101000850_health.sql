@@ -240,6 +240,22 @@ comment on function private.sender_facts() is
     'Every sender, the default senders of the installation included: whether it may send and why not, when it last sent and was last heard, '
     'and deaf_since: since when it has sent, within seven days, without anything being heard.';
 
+create function private.oldest_due_recipient(p_campaign_id uuid)
+returns table (next_attempt_at timestamptz)
+language sql
+stable
+-- parsed, not run under a search path: that pins every name as well, and lets the planner inline it
+begin atomic
+    select r.next_attempt_at
+    from public.notification_campaign_recipients r
+    where r.campaign_id = p_campaign_id and r.status = 'pending' and r.next_attempt_at <= now()
+    order by r.next_attempt_at, r.id
+    limit 1;
+end;
+revoke all on function private.oldest_due_recipient(uuid) from public, anon, authenticated;
+grant execute on function private.oldest_due_recipient(uuid) to service_role;
+comment on function private.oldest_due_recipient(uuid) is 'Since when the first message of a campaign is due; no row where none is. An index probe.';
+
 create function private.waiting_campaigns(p_gateways text[], p_default_senders jsonb)
 returns table (
     campaign_id uuid,
@@ -265,13 +281,7 @@ begin
             not c.ignores_quiet_hours and private.is_quiet_time(o.time_zone, o.quiet_from, o.quiet_until, now()) as is_quiet
         from public.notification_campaigns c
         join public.organizations o on o.id = c.organization_id
-        cross join lateral (
-            select r.next_attempt_at
-            from public.notification_campaign_recipients r
-            where r.campaign_id = c.id and r.status = 'pending' and r.next_attempt_at <= now()
-            order by r.next_attempt_at, r.id
-            limit 1
-        ) as d
+        cross join lateral private.oldest_due_recipient(c.id) d
         where c.status = 'processing'
     ),
     senders as materialized (
@@ -802,13 +812,7 @@ begin
     v_oldest_due_at := (
         select min(d.next_attempt_at)
         from unnest(v_processing) as c (id)
-        cross join lateral (
-            select r.next_attempt_at
-            from public.notification_campaign_recipients r
-            where r.campaign_id = c.id and r.status = 'pending' and r.next_attempt_at <= now()
-            order by r.next_attempt_at, r.id
-            limit 1
-        ) as d
+        cross join lateral private.oldest_due_recipient(c.id) d
     );
     return jsonb_build_object(
         'processing_campaigns', cardinality(v_processing),
