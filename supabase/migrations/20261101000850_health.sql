@@ -442,6 +442,21 @@ grant execute on function private.journal_facts() to service_role;
 comment on function private.journal_facts() is
     'Journaled events that nobody replayed, by reason: how many, how many came within the hour, the oldest. Counts stop at 10,001, reasons at 20.';
 
+create function private.unconfirmed_count()
+returns bigint
+language sql
+stable
+set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+    select count(*)
+    from (select 1 from public.notification_campaign_recipients r where r.status = 'unconfirmed' limit 10001) as r
+$$;
+revoke all on function private.unconfirmed_count() from public, anon, authenticated;
+grant execute on function private.unconfirmed_count() to service_role;
+comment on function private.unconfirmed_count() is 'How many messages wait for a person to confirm them. Stops at 10,001.';
+
 create function private.alarm_causes(p_silence interval, p_gateways text[], p_default_senders jsonb)
 returns table (cause text, subject text, message text, details jsonb, opens_after interval)
 language plpgsql
@@ -596,10 +611,7 @@ begin
             '{}'::jsonb, interval '0';
     end if;
 
-    v_count := (
-        select count(*)
-        from (select 1 from public.notification_campaign_recipients r where r.status = 'unconfirmed' limit 10001) as r
-    );
+    v_count := private.unconfirmed_count();
     if v_count > 0 then
         return query select
             'unconfirmed', '',
@@ -843,10 +855,7 @@ begin
                 limit 10001
             ) as r
         ),
-        'unconfirmed', (
-            select count(*)
-            from (select 1 from public.notification_campaign_recipients r where r.status = 'unconfirmed' limit 10001) as r
-        )
+        'unconfirmed', private.unconfirmed_count()
     );
 end
 $$;
