@@ -177,6 +177,16 @@ grant execute on function private.deaf_since(text, timestamptz) to service_role;
 comment on function private.deaf_since(text, timestamptz) is
     'When a gateway took the first message of a sender, of those claimed after p_after, after which nothing was reported any more; null where it took none.';
 
+create function private.is_deaf(p_status text, p_deaf_since timestamptz, p_silence interval)
+returns boolean
+language sql
+stable
+return coalesce(p_status = 'active' and p_deaf_since < now() - p_silence, false);
+revoke all on function private.is_deaf(text, timestamptz, interval) from public, anon, authenticated;
+grant execute on function private.is_deaf(text, timestamptz, interval) to service_role;
+comment on function private.is_deaf(text, timestamptz, interval) is
+    'Whether a sender that may send has done so for longer than p_silence without anything being heard.';
+
 create function private.sender_facts()
 returns table (
     session_id text,
@@ -511,7 +521,7 @@ begin
         ),
         interval '0'
     from senders s
-    where s.status = 'active' and s.deaf_since < now() - p_silence;
+    where private.is_deaf(s.status, s.deaf_since, p_silence);
 
     -- A hold ends, a morning comes, a sender is made: whatever was in the way, the next run claims within seconds. What
     -- is still there some checks later is an alarm.
@@ -917,7 +927,7 @@ begin
             select
                 s.*,
                 private.seconds_since(s.deaf_since) as deaf_seconds,
-                coalesce(s.status = 'active' and s.deaf_since < now() - p_silence, false) as is_deaf,
+                private.is_deaf(s.status, s.deaf_since, p_silence) as is_deaf,
                 case when s.messages_per_minute is not null then (
                     select count(*)
                     from (
