@@ -2,28 +2,52 @@
 -- therefore first asks whether the caller may: a stranger is told that there is no such campaign, a viewer that it is not
 -- for them.
 
-create function private.campaign_for_steering(p_campaign_id uuid, p_subject text default null)
+create function private.is_service()
+returns boolean
+language sql
+stable
+-- `role` is what the API set for this request, whatever the function runs as; none is a direct connection
+return current_setting('role') in ('service_role', 'none');
+revoke all on function private.is_service() from public, anon, authenticated;
+comment on function private.is_service() is 'Whether it is no user who calls, but the service or a direct connection.';
+
+create function private.readable_campaign(p_campaign_id uuid, p_subject text default null)
 returns public.notification_campaigns
 language plpgsql
+stable
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
     v_campaign public.notification_campaigns;
-    -- `role` is what the API set for this request, whatever the function runs as; none is a direct connection
-    v_is_service boolean := current_setting('role') in ('service_role', 'none');
 begin
     select c.*
     into v_campaign
     from public.notification_campaigns c
     where c.id = p_campaign_id
-        and (v_is_service or c.organization_id in (select private.readable_organization_ids()));
+        and (private.is_service() or c.organization_id in (select private.readable_organization_ids()));
     if not found then
         raise exception using
             errcode = 'PT404',
             message = format('there is no %s', coalesce(p_subject, 'campaign ' || coalesce(p_campaign_id::text, 'null'))),
             hint = 'Check the id, and that you are a member of its organization.';
     end if;
-    if not v_is_service and v_campaign.organization_id not in (select private.organization_ids_with_role('operator')) then
+    return v_campaign;
+end
+$$;
+revoke all on function private.readable_campaign(uuid, text) from public, anon, authenticated;
+comment on function private.readable_campaign(uuid, text) is
+    'The campaign, if the caller is a member of its organization, whatever the role, or the service; else PT404. p_subject: what the caller asked for, where that is not the campaign.';
+
+create function private.campaign_for_steering(p_campaign_id uuid, p_subject text default null)
+returns public.notification_campaigns
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_campaign public.notification_campaigns := private.readable_campaign(p_campaign_id, p_subject);
+begin
+    if not private.is_service() and v_campaign.organization_id not in (select private.organization_ids_with_role('operator')) then
         raise insufficient_privilege using
             message = 'steering a campaign needs the role operator or owner in its organization',
             hint = 'Ask an owner of the organization to change your role.';
@@ -33,7 +57,7 @@ end
 $$;
 revoke all on function private.campaign_for_steering(uuid, text) from public, anon, authenticated;
 comment on function private.campaign_for_steering(uuid, text) is
-    'The campaign, if the caller may steer it; PT404 for strangers, insufficient_privilege for viewers. p_subject: what the caller asked for, where that is not the campaign.';
+    'The campaign, if the caller may steer it; PT404 for strangers, insufficient_privilege for viewers. p_subject as of readable_campaign.';
 
 create function private.refuse_step(
     p_status public.campaign_status,

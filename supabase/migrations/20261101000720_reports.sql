@@ -11,26 +11,10 @@ returns void
 language plpgsql
 stable
 set search_path = ''
-set enable_seqscan = off
 as $$
 declare
-    v_archived_at timestamptz;
+    v_archived_at timestamptz := (private.readable_campaign(p_campaign_id)).archived_at;
 begin
-    select c.archived_at
-    into v_archived_at
-    from public.notification_campaigns c
-    where c.id = p_campaign_id
-        and (
-            -- `role` is what the API set for this request, whatever the function runs as; none is a direct connection
-            current_setting('role') in ('service_role', 'none')
-            or c.organization_id in (select private.readable_organization_ids())
-        );
-    if not found then
-        raise exception using
-            errcode = 'PT404',
-            message = format('there is no campaign %s', coalesce(p_campaign_id::text, 'null')),
-            hint = 'Check the id, and that you are a member of its organization.';
-    end if;
     if v_archived_at is not null then
         raise exception using
             errcode = 'PT410',
@@ -41,7 +25,7 @@ end
 $$;
 revoke all on function private.assert_campaign_is_readable(uuid) from public, anon, authenticated;
 comment on function private.assert_campaign_is_readable(uuid) is
-    'PT404 unless the caller is a member of the campaign''s organization, whatever the role, or the service; PT410 for an archived campaign.';
+    'PT404 unless the campaign is a readable_campaign; PT410 for an archived one.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- row by row
