@@ -585,6 +585,7 @@ set statement_timeout = '60s'
 set enable_seqscan = off
 as $$
 declare
+    c_from constant public.campaign_status[] := '{draft,scheduled,processing,paused,completed,failed}';
     v_campaign public.notification_campaigns := private.campaign_for_steering(p_campaign_id);
     v_elements private.new_recipient[];
     v_wanted private.new_recipient[];
@@ -602,8 +603,8 @@ begin
         raise invalid_parameter_value using
             message = format('p_recipients has %s elements: add at most 10000 at a time', jsonb_array_length(p_recipients));
     end if;
-    if v_campaign.status = 'cancelled' then
-        perform private.refuse_step(v_campaign.status, 'given recipients', '{draft,scheduled,processing,paused,completed,failed}');
+    if v_campaign.status <> all (c_from) then
+        perform private.refuse_step(v_campaign.status, 'given recipients', c_from);
     end if;
 
     v_elements := array(
@@ -667,10 +668,10 @@ begin
     -- recipients before campaigns: whoever cancels it waits here, and then sees what was added, or was first
     perform 1
     from public.notification_campaigns c
-    where c.id = p_campaign_id and c.status <> 'cancelled'
+    where c.id = p_campaign_id and c.status = any (c_from)
     for share;
     if not found then
-        perform private.refuse_step('cancelled', 'given recipients', '{draft,scheduled,processing,paused,completed,failed}');
+        perform private.refuse_step('cancelled', 'given recipients', c_from);
     end if;
 
     return jsonb_build_object(
