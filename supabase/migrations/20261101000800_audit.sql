@@ -254,6 +254,25 @@ create type private.campaign_counts as (
 );
 comment on type private.campaign_counts is 'The counters of a campaign, wherever they come from.';
 
+create function private.recounted_campaigns()
+returns setof private.campaign_counts
+language sql
+stable
+-- parsed as well: whoever asks for one campaign has only its rows counted
+begin atomic
+    select
+        r.campaign_id, count(*),
+        count(*) filter (where r.status = 'pending'), count(*) filter (where r.status = 'processing'),
+        count(*) filter (where r.status = 'unconfirmed'), count(*) filter (where r.status = 'sent'),
+        count(*) filter (where r.status = 'failed'), count(*) filter (where r.status = 'skipped'),
+        sum(r.member_count), count(*) filter (where r.delivered_count > 0), sum(r.delivered_count), sum(r.read_count), sum(r.cost)
+    from public.notification_campaign_recipients r
+    group by r.campaign_id;
+end;
+revoke all on function private.recounted_campaigns() from public, anon, authenticated;
+grant execute on function private.recounted_campaigns() to service_role;
+comment on function private.recounted_campaigns() is 'What the rows of campaigns come to; no row for one that has no recipients.';
+
 create function private.campaign_differences(p_stored private.campaign_counts, p_actual private.campaign_counts)
 returns table (counter text, stored numeric, actual numeric)
 language sql
@@ -294,16 +313,9 @@ begin
     return query
     select p_campaign_id, d.counter, d.stored, d.actual
     from (
-        select (
-            r.campaign_id, count(*),
-            count(*) filter (where r.status = 'pending'), count(*) filter (where r.status = 'processing'),
-            count(*) filter (where r.status = 'unconfirmed'), count(*) filter (where r.status = 'sent'),
-            count(*) filter (where r.status = 'failed'), count(*) filter (where r.status = 'skipped'),
-            sum(r.member_count), count(*) filter (where r.delivered_count > 0), sum(r.delivered_count), sum(r.read_count), sum(r.cost)
-        )::private.campaign_counts as counts
-        from public.notification_campaign_recipients r
+        select r as counts
+        from private.recounted_campaigns() r
         where r.campaign_id = p_campaign_id
-        group by r.campaign_id
     ) as a
     -- one of them may be missing
     full join (
@@ -335,19 +347,7 @@ begin
     return query
     select c.id, d.counter, d.stored, d.actual
     from public.notification_campaigns c
-    left join (
-        select
-            r.campaign_id,
-            (
-                r.campaign_id, count(*),
-                count(*) filter (where r.status = 'pending'), count(*) filter (where r.status = 'processing'),
-                count(*) filter (where r.status = 'unconfirmed'), count(*) filter (where r.status = 'sent'),
-                count(*) filter (where r.status = 'failed'), count(*) filter (where r.status = 'skipped'),
-                sum(r.member_count), count(*) filter (where r.delivered_count > 0), sum(r.delivered_count), sum(r.read_count), sum(r.cost)
-            )::private.campaign_counts as counts
-        from public.notification_campaign_recipients r
-        group by r.campaign_id
-    ) as a on a.campaign_id = c.id
+    left join private.recounted_campaigns() a on a.campaign_id = c.id
     left join (
         select
             u.campaign_id,
@@ -369,7 +369,7 @@ begin
         ) as u
         group by u.campaign_id
     ) as s on s.campaign_id = c.id
-    cross join lateral private.campaign_differences(s.counts, a.counts) d
+    cross join lateral private.campaign_differences(s.counts, a) d
     where c.archived_at is null;
 end
 $$;
