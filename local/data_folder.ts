@@ -2,6 +2,10 @@ import { join } from "node:path";
 import { removeClusterHome } from "./cluster_home.ts";
 import { isAlive } from "./processes.ts";
 import { stopLeftover } from "./postgres.ts";
+import { pause } from "./within.ts";
+
+/** A process that was killed while it started another one holds its files until that one has begun. */
+const RELEASE_MS = 2_000;
 
 /** A data folder held by one stack. */
 export interface DataFolder {
@@ -21,13 +25,18 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
   const path = await Deno.realPath(folder);
   const lockPath = join(path, "stack.lock");
   const lock = await Deno.open(lockPath, { read: true, write: true, create: true });
-  if (!await lock.tryLock(true)) {
-    lock.close();
+  const deadline = performance.now() + RELEASE_MS;
+  while (!await lock.tryLock(true)) {
     const pid = Number(await Deno.readTextFile(lockPath));
-    const holder = pid > 0 && isAlive(pid) ? `process ${pid}` : "another process";
-    throw new Error(
-      `A stack already runs on ${path} (${holder}); stop it first, or set TRUETICK_DATA_DIR to another folder`,
-    );
+    const isHeld = pid > 0 && isAlive(pid);
+    if (isHeld || performance.now() > deadline) {
+      lock.close();
+      const holder = isHeld ? `process ${pid}` : "another process";
+      throw new Error(
+        `A stack already runs on ${path} (${holder}); stop it first, or set TRUETICK_DATA_DIR to another folder`,
+      );
+    }
+    await pause(20);
   }
   await lock.truncate();
   await lock.write(new TextEncoder().encode(`${Deno.pid}\n`));
