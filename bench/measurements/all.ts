@@ -5,6 +5,7 @@ import { history } from "./history.ts";
 import { hotCampaign } from "./hot_campaign.ts";
 import { inbound } from "./inbound.ts";
 import { metaStatuses } from "./meta_statuses.ts";
+import { pacing } from "./pacing.ts";
 import { partitions } from "./partitions.ts";
 import { queues } from "./queues.ts";
 import { readThenWrite } from "./read_then_write.ts";
@@ -23,6 +24,7 @@ export const measurements: readonly Measurement[] = [
   inbound,
   queues,
   contacts,
+  pacing,
   readThenWrite,
   audits,
   reports,
