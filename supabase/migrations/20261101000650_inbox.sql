@@ -341,6 +341,33 @@ grant execute on function private.learn_contact_aliases(jsonb) to service_role;
 comment on function private.learn_contact_aliases(jsonb) is
     'Notes of results of sends what WhatsApp calls their recipients, where that is not the number dialled; what these people have said counts for it from now on. Caller: record_send_results.';
 
+create function private.lock_identities(p_session_ids text[], p_is_exclusive boolean[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_session record;
+begin
+    for v_session in
+        select u.id, bool_or(u.is_exclusive) as is_exclusive
+        from unnest(p_session_ids, p_is_exclusive) as u (id, is_exclusive)
+        group by u.id
+        order by u.id
+    loop
+        if v_session.is_exclusive then
+            perform pg_advisory_xact_lock(hashtextextended('public.conversations ' || v_session.id, 0));
+        else
+            perform pg_advisory_xact_lock_shared(hashtextextended('public.conversations ' || v_session.id, 0));
+        end if;
+    end loop;
+end
+$$;
+revoke all on function private.lock_identities(text[], boolean[]) from public, anon, authenticated;
+grant execute on function private.lock_identities(text[], boolean[]) to service_role;
+comment on function private.lock_identities(text[], boolean[]) is
+    'Before conversations of these senders are made (shared) or get a person''s id as well as a number (alone): there are two keys then, and no order of rows is an order of both.';
+
 create function private.adopt_conversations(p_session_id text, p_organization_id uuid)
 returns void
 language plpgsql
@@ -639,6 +666,8 @@ declare
     v_stored text[];
     v_message_count integer;
     v_journaled integer := 0;
+    v_session_ids text[];
+    v_is_identifying boolean[];
     v_identities private.identity[];
     v_consents private.consent[];
     v_opted_out integer := 0;
@@ -658,6 +687,26 @@ begin
     end if;
     v_message_count := (select count(*) from unnest(v_events) v where v.preference is null);
 
+    -- the senders that get new conversations, or whose conversations get to know who somebody is
+    select array_agg(u.session_id), array_agg(u.is_identifying)
+    into v_session_ids, v_is_identifying
+    from (
+        select distinct
+            v.session_id, v.user_id is not null or exists (
+                select 1 from public.conversations o where o.session_id = v.session_id and o.organization_id is null
+            ) as is_identifying
+        from unnest(v_events) v
+        left join public.conversations c on c.id = private.conversation_of(v)
+        where v.preference is null
+            and (
+                c.id is null
+                or (v.user_id is not null and (c.user_id is null or (c.contact = c.user_id and starts_with(v.contact, '+'))))
+            )
+    ) as u;
+    if v_session_ids is not null then
+        perform private.lock_identities(v_session_ids, v_is_identifying);
+    end if;
+
     -- what came while nobody had its sender, or while the sender was just being added
     perform private.adopt_conversations(u.session_id, u.organization_id)
     from (
@@ -667,17 +716,19 @@ begin
     ) as u
     where exists (select 1 from public.conversations c where c.session_id = u.session_id and c.organization_id is null);
 
-    -- a person is known by number or by id, and a message may name either
-    insert into public.conversations (organization_id, channel, session_id, contact, user_id, contact_name, last_message_at)
-    select n.organization_id, n.channel, n.session_id, n.contact, n.user_id, n.contact_name, n.occurred_at
-    from (
-        select distinct on (v.session_id, v.contact, v.channel, v.organization_id) v.*
-        from unnest(v_events) v
-        where v.preference is null and private.conversation_of(v) is null
-        order by v.session_id, v.contact, v.channel, v.organization_id, v.user_id is null, v.place
-    ) as n
-    order by n.session_id, n.contact, n.channel, n.organization_id
-    on conflict do nothing;
+    if v_session_ids is not null then
+        -- a person is known by number or by id, and a message may name either
+        insert into public.conversations (organization_id, channel, session_id, contact, user_id, contact_name, last_message_at)
+        select n.organization_id, n.channel, n.session_id, n.contact, n.user_id, n.contact_name, n.occurred_at
+        from (
+            select distinct on (v.session_id, v.contact, v.channel, v.organization_id) v.*
+            from unnest(v_events) v
+            where v.preference is null and private.conversation_of(v) is null
+            order by v.session_id, v.contact, v.channel, v.organization_id, v.user_id is null, v.place
+        ) as n
+        order by n.session_id, n.contact, n.channel, n.organization_id
+        on conflict do nothing;
+    end if;
 
     with stored as (
         insert into public.chat_messages (
@@ -719,15 +770,33 @@ begin
         from news n
         group by n.conversation_id
     ),
+    held as (
+        select c.id, c.session_id, c.contact, c.user_id
+        from public.conversations c
+        where c.id = any (array(
+            select l.conversation_id
+            from latest l
+            union
+            -- what was written under the id alone is to be moved
+            select o.id
+            from latest l
+            join public.conversations k on k.id = l.conversation_id
+            join public.conversations o
+                on o.session_id = k.session_id and o.user_id = l.user_id and o.channel = k.channel
+                and o.organization_id is not distinct from k.organization_id
+            where k.session_id = any (v_session_ids) and l.number is not null and o.contact = o.user_id
+        ))
+        order by c.id
+        for no key update
+    ),
     locked as (
         select
             l.*,
             -- it is new who that is: the number behind an id, or the id behind a number
-            (c.user_id is null and l.user_id is not null) or (c.contact = c.user_id and l.number is not null) as is_identified
+            h.session_id = any (v_session_ids)
+                and ((h.user_id is null and l.user_id is not null) or (h.contact = h.user_id and l.number is not null)) as is_identified
         from latest l
-        join public.conversations c on c.id = l.conversation_id
-        order by c.id
-        for no key update of c
+        join held h on h.id = l.conversation_id
     ),
     renewed as (
         update public.conversations c

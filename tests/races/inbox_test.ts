@@ -130,7 +130,7 @@ databaseTest(
     const work = pool(8);
     const { sessionId } = await sender(sql);
     const other = await sender(sql);
-    const numbers = Array.from({ length: 25 }, phone);
+    const numbers = Array.from({ length: 200 }, phone);
     const all = numbers.flatMap((contact, person) => [
       written({ sessionId, contact, userId: `US.${person}` }, `wamid.a${person}`, "Hello"),
       written({ sessionId, userId: `US.${person}` }, `wamid.b${person}`, "STOP", { timestamp: 1_790_000_000 + person }),
@@ -141,15 +141,15 @@ databaseTest(
     ]);
     const answers = await atOnce(Array.from({ length: 8 }, () => async () => {
       let stored = 0;
-      for (let posts = 0; posts < 6; posts++) {
-        stored += (await recordInboundMessages(work, shuffled(all).slice(0, 60))).stored;
+      for (let posts = 0; posts < 30; posts++) {
+        stored += (await recordInboundMessages(work, shuffled(all).slice(0, 40))).stored;
       }
       return stored;
     }));
     const last = await recordInboundMessages(sql, all);
-    assert.equal(answers.reduce((sum, stored) => sum + stored, last.stored), 75);
-    assert.equal(await count(sql, "chat_messages"), 75);
-    assert.equal((await optedOut(sql, other.organizationId)).length, 13);
+    assert.equal(answers.reduce((sum, stored) => sum + stored, last.stored), 600);
+    assert.equal(await count(sql, "chat_messages"), 600);
+    assert.equal((await optedOut(sql, other.organizationId)).length, 100);
   },
 );
 
