@@ -1,10 +1,6 @@
 import type { Sql } from "postgres";
-import { pause } from "../../local/within.ts";
-import type { Stack } from "../../local/stack.ts";
-import { endpoint } from "../../supabase/functions/_shared/endpoint.ts";
-import { Environment } from "../../supabase/functions/_shared/environment.ts";
-import { handle } from "../../supabase/functions/process-notification-campaigns/handler.ts";
-import { SendSlots } from "../../supabase/functions/process-notification-campaigns/send_slots.ts";
+import { startNotingGateway } from "../../local/noting_gateway.ts";
+import { processorOf } from "../../local/processor_of.ts";
 import { empty } from "../database.ts";
 import type { Measurement } from "../measurement.ts";
 import { addDueGroups, seedSender } from "../seed.ts";
@@ -26,10 +22,11 @@ export const pacing: Measurement = {
     await sql`update public.gateway_sessions set messages_per_minute = ${perMinute}`;
     for (let campaign = 0; campaign < CAMPAIGNS; campaign++) await addDueGroups(sql, perMinute * 2);
     say(`${PROCESSORS} processors, ${CAMPAIGNS} campaigns, ${perMinute} a minute, for ${runMs / 1000} s`);
-    const gateway = startGateway();
+    const gateway = startNotingGateway(ANSWER_MS);
+    const env = { ...stack.env, WHATSAPP_VPS_URL: gateway.url, PROCESS_TIME_BUDGET_MS: `${BUDGET_MS}` };
     try {
       const until = performance.now() + runMs;
-      await Promise.all(Array.from({ length: PROCESSORS }, () => processUntil(until, stack, gateway.url)));
+      await Promise.all(Array.from({ length: PROCESSORS }, () => processUntil(until, processorOf(env))));
     } finally {
       await gateway.stop();
     }
@@ -53,36 +50,13 @@ export const pacing: Measurement = {
   },
 };
 
-/** Runs a processor again and again, with slots of its own, as in an isolate of its own. */
-async function processUntil(until: number, stack: Stack, gatewayUrl: string): Promise<void> {
-  const overrides: Record<string, string> = {
-    WHATSAPP_VPS_URL: gatewayUrl,
-    PROCESS_TIME_BUDGET_MS: `${BUDGET_MS}`,
-  };
-  const environment = new Environment((name) => overrides[name] ?? stack.env[name]);
-  const slots = new SendSlots();
-  const run = endpoint("process-notification-campaigns", (request, deps) => handle(request, { ...deps, slots }), {
-    environment,
-    writeLog: () => {},
-  });
-  const headers = { "x-api-key": environment.list("CRON_SECRET_KEY")[0] ?? "" };
+/** Runs a processor again and again. */
+async function processUntil(until: number, run: () => Promise<Response>): Promise<void> {
   while (performance.now() < until) {
-    const response = await run(new Request("http://processor", { method: "POST", headers }));
+    const response = await run();
     if (!response.ok) throw new Error(`the processor answered ${response.status}: ${await response.text()}`);
     await response.body?.cancel();
   }
-}
-
-/** A gateway that takes everything, sooner or later, and notes when it came. */
-function startGateway() {
-  const arrivedAt: number[] = [];
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
-    arrivedAt.push(performance.now());
-    await request.body?.cancel();
-    await pause(Math.random() * ANSWER_MS);
-    return Response.json({ success: true, accepted: true });
-  });
-  return { url: `http://127.0.0.1:${server.addr.port}`, arrivedAt, stop: () => server.shutdown() };
 }
 
 /** How many came within a minute, wherever it begins. */
