@@ -350,15 +350,14 @@ declare
     v_session record;
 begin
     for v_session in
-        select u.id, bool_or(u.is_exclusive) as is_exclusive
+        select hashtextextended('public.conversations ' || u.id, 0) as key, u.is_exclusive
         from unnest(p_session_ids, p_is_exclusive) as u (id, is_exclusive)
-        group by u.id
         order by u.id
     loop
         if v_session.is_exclusive then
-            perform pg_advisory_xact_lock(hashtextextended('public.conversations ' || v_session.id, 0));
+            perform pg_advisory_xact_lock(v_session.key);
         else
-            perform pg_advisory_xact_lock_shared(hashtextextended('public.conversations ' || v_session.id, 0));
+            perform pg_advisory_xact_lock_shared(v_session.key);
         end if;
     end loop;
 end
@@ -691,8 +690,9 @@ begin
     select array_agg(u.session_id), array_agg(u.is_identifying)
     into v_session_ids, v_is_identifying
     from (
-        select distinct
-            v.session_id, v.user_id is not null or exists (
+        select
+            v.session_id,
+            bool_or(v.user_id is not null) or exists (
                 select 1 from public.conversations o where o.session_id = v.session_id and o.organization_id is null
             ) as is_identifying
         from unnest(v_events) v
@@ -702,6 +702,7 @@ begin
                 c.id is null
                 or (v.user_id is not null and (c.user_id is null or (c.contact = c.user_id and starts_with(v.contact, '+'))))
             )
+        group by v.session_id
     ) as u;
     if v_session_ids is not null then
         perform private.lock_identities(v_session_ids, v_is_identifying);
@@ -792,7 +793,8 @@ begin
     locked as (
         select
             l.*,
-            -- it is new who that is: the number behind an id, or the id behind a number
+            -- it is new who that is: the number behind an id, or the id behind a number; what was new only after we had looked waits for
+            -- the next message
             h.session_id = any (v_session_ids)
                 and ((h.user_id is null and l.user_id is not null) or (h.contact = h.user_id and l.number is not null)) as is_identified
         from latest l
